@@ -1,0 +1,145 @@
+"""What is to be done: weights, steps and gates that cannot be built wrong.
+
+A plan is what the journal pins when a rollout starts; from then on it governs, whatever happens to the file it
+came from. It holds no secret and no address.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from rollout.core.selector import Selector
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Weight:
+    """The canary's share of traffic in percent, 0 to 100, in tenths."""
+
+    percent: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.percent) and 0 <= self.percent <= 100):
+            raise ValueError(f"a weight is 0 to 100 percent, not {self.percent:g}")
+        if abs(self.percent * 10 - round(self.percent * 10)) > 1e-6:
+            raise ValueError(f"a weight has at most one decimal, and {self.percent:g} has more")
+        object.__setattr__(self, "percent", round(self.percent * 10) / 10)
+
+    @property
+    def permille(self) -> int:
+        """The same share in thousandths, 0 to 1000: what gateways with integer weights take."""
+        return round(self.percent * 10)
+
+    def __str__(self) -> str:
+        return f"{self.percent:g} %"
+
+
+NOTHING = Weight(0)
+EVERYTHING = Weight(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A weight, how long it soaks at least, and whether a person must approve before traffic moves on."""
+
+    weight: Weight
+    soak: timedelta
+    approve: bool = False
+
+    def __post_init__(self) -> None:
+        if self.soak < timedelta(0):
+            raise ValueError("a soak cannot be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One metric and what it may do: a failure rate over counters of both versions.
+
+    At least one of `max` and `max_ratio` is set. The selectors hold `$version`, which stands for `canary` and
+    `stable`.
+    """
+
+    name: str
+    failures: Selector
+    total: Selector
+    max: float | None = None
+    """The highest failure rate that is allowed, as a ratio: 0.02 for 2 %."""
+    max_ratio: float | None = None
+    """The highest failure rate that is allowed, as a multiple of the stable release's in the same minutes."""
+    min_requests: int = 100
+    """How many canary requests a step needs before its verdict can be healthy."""
+    observe: bool = False
+    """Reported, never acts."""
+    if_present: bool = False
+    """A gate of the built-in policy: where neither version has its metric, it does not apply."""
+
+    def __post_init__(self) -> None:
+        if self.max is None and self.max_ratio is None:
+            raise ValueError(f"gate {self.name!r} limits nothing: set max, max_ratio or both")
+        if self.max is not None and not 0 < self.max < 1:
+            raise ValueError(f"gate {self.name!r}: max is a rate above 0 % and below 100 %")
+        if self.max_ratio is not None and not 1 <= self.max_ratio < math.inf:
+            raise ValueError(f"gate {self.name!r}: max_ratio is 1 or more")
+        if self.min_requests < 1:
+            raise ValueError(f"gate {self.name!r}: min_requests is at least 1")
+        for selector in (self.failures, self.total):
+            if not selector.names_version:
+                raise ValueError(f"gate {self.name!r}: {selector} lacks a label that equals $version")
+
+
+class OnBlind(StrEnum):
+    """What happens when monitoring stays away for longer than the budget while users are on the canary."""
+
+    ROLL_BACK = "rollback"
+    HOLD = "hold"
+
+
+class OnDrift(StrEnum):
+    """What happens when the gateway serves *less* than was ordered. More than ordered is always brought back."""
+
+    HOLD = "hold"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The whole policy of one rollout."""
+
+    service: str
+    environment: str
+    steps: tuple[Step, ...]
+    gates: tuple[Gate, ...]
+    false_rollback: float = 0.01
+    """How probable it may be that the whole rollout takes a healthy canary back, as a ratio."""
+    interval: timedelta = timedelta(seconds=15)
+    """The time from one look at the metrics to the next; the scrape interval is a good choice."""
+    warm_up: timedelta = timedelta(seconds=120)
+    """How long a new instance is judged only for catastrophes."""
+    blind_budget: timedelta = timedelta(minutes=5)
+    """How long monitoring may be away while users are on the canary."""
+    on_blind: OnBlind = OnBlind.ROLL_BACK
+    on_drift: OnDrift = OnDrift.HOLD
+    patience: timedelta = timedelta(hours=1)
+    """How long past its soak a step may lack a healthy verdict before a person is asked."""
+    drain: timedelta = timedelta(seconds=30)
+    """How long answers that have begun may go on at a version that gets no new requests."""
+    keep: timedelta = timedelta(hours=24)
+    """How long the former stable release stays in reserve after a promotion."""
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a plan has at least one step")
+        weights = [step.weight for step in self.steps]
+        for before, after in zip(weights, weights[1:], strict=False):
+            if not before < after:
+                raise ValueError(f"weights rise from step to step, and {after} follows {before}")
+        if weights[-1] != EVERYTHING:
+            raise ValueError(f"the last step is 100 %, not {weights[-1]}")
+        if not 0 < self.false_rollback < 0.5:
+            raise ValueError("false_rollback is above 0 % and below 50 %")
+        if self.interval <= timedelta(0):
+            raise ValueError("the interval is longer than 0 s")
+        if len({gate.name for gate in self.gates}) != len(self.gates):
+            raise ValueError("two gates have the same name")

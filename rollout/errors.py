@@ -1,0 +1,83 @@
+"""One class per way to fail: an exit code, a reason code for programs, and the sentence that says what to do.
+
+Every exit code is defined here and nowhere else, so that they stay distinct.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+
+class RolloutError(Exception):
+    """What a person must know. `str()` is the whole message; it never holds a secret."""
+
+    exit_code: ClassVar[int] = 1
+    reason_code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(RolloutError):
+    """rollout.yml, a flag or a variable is wrong. Nothing was changed."""
+
+    exit_code = 2
+    reason_code = "configuration"
+
+
+class Refused(RolloutError):
+    """The order cannot be followed now: another rollout is under way, or the order is stale."""
+
+    exit_code = 5
+    reason_code = "refused"
+
+
+class JournalUnreadable(RolloutError):
+    """The journal cannot be read and is left as it is."""
+
+    exit_code = 6
+    reason_code = "journal_unreadable"
+
+
+class JournalMoved(RolloutError):
+    """Somebody else wrote first: read again and decide again."""
+
+    exit_code = 6
+    reason_code = "journal_moved"
+
+
+class TargetFailed(RolloutError):
+    """An effect on the target failed, and another try is useless until somebody mends the cause."""
+
+    exit_code = 7
+    reason_code = "target_failed"
+
+
+class TargetBusy(TargetFailed):
+    """An effect on the target failed in a way that may pass."""
+
+    reason_code = "target_busy"
+
+    def __init__(self, message: str, *, hint: str = "", delay: timedelta = timedelta(seconds=2)) -> None:
+        super().__init__(message, hint=hint)
+        self.delay = delay
+
+
+class SourceUnavailable(RolloutError):
+    """The metrics cannot be had: the server is away, refuses, or answers nonsense. Says nothing about the release."""
+
+    exit_code = 8
+    reason_code = "metrics_unavailable"
+
+
+class MissingProgram(RolloutError):
+    """A program that is needed on this machine is not there."""
+
+    exit_code = 9
+    reason_code = "missing_program"

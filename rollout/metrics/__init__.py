@@ -1,0 +1,1 @@
+"""Where the metrics come from. Every adapter implements `base.Source`."""
