@@ -45,6 +45,13 @@ class JournalUnreadable(RolloutError):
     reason_code = "journal_unreadable"
 
 
+class JournalUnwritable(RolloutError):
+    """An event cannot be written, so the effect it announces is not tried."""
+
+    exit_code = 6
+    reason_code = "journal_unwritable"
+
+
 class JournalMoved(RolloutError):
     """Somebody else wrote first: read again and decide again."""
 

@@ -1,6 +1,7 @@
 """What happened: the only things a journal holds. The state of a rollout is a fold over them.
 
-`SCHEMA` grows when an event changes its meaning or its fields; a journal of a newer schema is refused, never guessed at.
+`SCHEMA` grows when an event changes its meaning or its fields. A journal of a newer schema is refused, never guessed
+at.
 """
 
 from __future__ import annotations

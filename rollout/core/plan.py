@@ -6,6 +6,7 @@ came from. It holds no secret and no address.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -132,7 +133,7 @@ class Plan:
         if not self.steps:
             raise ValueError("a plan has at least one step")
         weights = [step.weight for step in self.steps]
-        for before, after in zip(weights, weights[1:], strict=False):
+        for before, after in itertools.pairwise(weights):
             if not before < after:
                 raise ValueError(f"weights rise from step to step, and {after} follows {before}")
         if weights[-1] != EVERYTHING:

@@ -79,9 +79,7 @@ class Selector:
                 Matcher(
                     label=m.label,
                     operator=m.operator,
-                    value=m.value.replace(
-                        VERSION, version if m.operator in ("=", "!=") else re.escape(version)
-                    ),
+                    value=m.value.replace(VERSION, version if m.operator in ("=", "!=") else re.escape(version)),
                 )
                 for m in self.matchers
             ),
@@ -104,11 +102,7 @@ def parse(text: str) -> Selector:
         at, matchers = _matchers(text, at + 1)
         at = _skip(text, at)
     if at != len(text):
-        hint = (
-            " (a gate takes raw counters; rate(), sum() and the like are not needed)"
-            if text[at] in "(["
-            else ""
-        )
+        hint = " (a gate takes raw counters; rate(), sum() and the like are not needed)" if text[at] in "([" else ""
         raise NotASelector(f"expected the end at character {at + 1}: {_here(text, at)}{hint}")
     return Selector(metric=name[0], matchers=tuple(matchers))
 

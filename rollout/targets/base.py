@@ -82,7 +82,7 @@ class Target(Protocol):
         """
 
     def retire(self) -> None:
-        """Stop what gets no requests: a canary at weight 0 is removed (its logs stay), a reserve is stopped and kept."""
+        """Stop what gets no requests: a canary at weight 0 is removed (its logs stay), a reserve is stopped."""
 
     def discard(self) -> None:
         """Remove the reserve."""

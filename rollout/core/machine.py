@@ -1,0 +1,285 @@
+"""What to do next: one pure function from the plan, the state and what was seen to a decision.
+
+It reads like the policy it is. Each phase has one function; within a phase the rules stand in the order of their
+urgency, and the first that applies decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from rollout.core.decisions import (
+    Action,
+    Again,
+    Cause,
+    Decision,
+    Deploy,
+    Discard,
+    Finish,
+    MoveTraffic,
+    Outcome,
+    Promote,
+    Retire,
+    RollBack,
+    RunChecks,
+    Wait,
+)
+from rollout.core.events import Drifted, Event, Judged, Paused, WeightSeen
+from rollout.core.plan import NOTHING, OnBlind, OnDrift, Weight
+from rollout.core.state import Phase, State
+from rollout.core.verdict import Judgement, Verdict
+
+MAX_TRIES: Final = 5
+"""How often an effect is tried before the machine stops trying by itself."""
+LONGEST_DELAY: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What was seen in one look at the target and the metrics."""
+
+    weight: Weight | None = None
+    """The canary's share that the running gateway serves; None where it could not be asked."""
+    problem: str = ""
+    """Why the weight is None."""
+    canary_dead: bool = False
+    """The canary was started and no longer runs."""
+    canary_digest: str | None = None
+    """The image the canary runs; None where there is no canary."""
+    judgement: Judgement | None = None
+    """The verdict on the metrics up to now; None where nobody looked."""
+
+
+def decide(state: State, seen: Observation, now: datetime) -> Decision:
+    """The next decision. The plan that counts is the one the state has pinned."""
+    match state.phase:
+        case Phase.DEPLOYING:
+            return _deploying(state, now)
+        case Phase.CHECKING:
+            return _checking(state, now)
+        case Phase.STEPPING:
+            return _stepping(state, seen, now)
+        case Phase.PROMOTING:
+            return _promoting(state, seen, now)
+        case Phase.PROMOTED:
+            return _promoted(state, now)
+        case Phase.ROLLING_BACK:
+            return Decision(then=_retried(state, _going_back(state), now))
+        case Phase.ROLLED_BACK:
+            return _rolled_back(state, seen, now)
+        case _:
+            assert_never(state.phase)
+
+
+def _deploying(state: State, now: datetime) -> Decision:
+    if state.abort:
+        return _back(Cause.ORDERED, f"ordered by {state.abort}")
+    if _given_up(state, Deploy()):
+        return _back(Cause.DEPLOY_FAILED, state.failure)
+    return Decision(then=_retried(state, Deploy(), now))
+
+
+def _checking(state: State, now: datetime) -> Decision:
+    if state.abort:
+        return _back(Cause.ORDERED, f"ordered by {state.abort}")
+    if state.checked is not None and not state.checked.passed:
+        failed = [result for result in state.checked.results if not result.passed]
+        named = ", ".join(f"{result.name} against {result.version} ({result.detail})" for result in failed)
+        return _back(Cause.CHECKS_FAILED, f"{len(failed)} of {len(state.checked.results)} checks failed: {named}")
+    if _given_up(state, RunChecks()):
+        return _back(Cause.CHECKS_FAILED, state.failure)
+    return Decision(then=_retried(state, RunChecks(), now))
+
+
+def _stepping(state: State, seen: Observation, now: datetime) -> Decision:
+    danger = _danger(state, seen, now)
+    if danger is not None:
+        return danger
+    if state.stable is None or state.hurried:
+        return Decision(then=Promote(), noting=_noted(state, seen, now, always=True))
+    if state.ordered != state.current.weight:
+        return _entering(state, seen, now)
+    moving = _moving(state, seen, now)
+    if moving is not None:
+        return moving
+    return _soaking(state, seen, now)
+
+
+def _entering(state: State, seen: Observation, now: datetime) -> Decision:
+    """A first step above 0 %: the checks have passed, and nobody is sent to a canary that cannot be watched."""
+    noted = _noted(state, seen, now)
+    if seen.judgement is None or seen.judgement.verdict is Verdict.BLIND:
+        why = seen.judgement.reason if seen.judgement is not None else "nobody looked at the metrics"
+        return Decision(then=_wait(state, now, f"before the first user: {why}"), noting=noted)
+    move = MoveTraffic(weight=state.current.weight, step=state.step)
+    return Decision(then=_retried(state, move, now), noting=noted)
+
+
+def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
+    """What takes the canary back at once, whatever the clock says."""
+    if state.abort:
+        return _back(Cause.ORDERED, f"ordered by {state.abort}", _noted(state, seen, now))
+    if state.judgement is not None and state.judgement.verdict is Verdict.UNHEALTHY:
+        return _back(Cause.UNHEALTHY, state.judgement.reason)
+    if seen.canary_dead:
+        return _back(Cause.CANARY_DIED, "the canary was started and no longer runs", _noted(state, seen, now))
+    if seen.canary_digest is not None and seen.canary_digest != state.release.digest:
+        because = f"the canary runs {seen.canary_digest[:19]}, and the release is {state.release.digest[:19]}"
+        return _back(Cause.WRONG_IMAGE, because)
+    judged = seen.judgement
+    if judged is not None and judged.verdict is Verdict.UNHEALTHY:
+        return _back(Cause.UNHEALTHY, judged.reason, _noted(state, seen, now, always=True))
+    return _too_blind(state, seen, now)
+
+
+def _too_blind(state: State, seen: Observation, now: datetime) -> Decision | None:
+    """Users on a canary that nobody can see, for longer than the plan allows."""
+    if seen.judgement is None or seen.judgement.verdict is not Verdict.BLIND or state.blind_since is None:
+        return None
+    blind_for = now - state.blind_since
+    if state.ordered == NOTHING or state.plan.on_blind is OnBlind.HOLD or blind_for < state.plan.blind_budget:
+        return None
+    because = f"no metrics for {blind_for.total_seconds():.0f} s with users on the canary: {seen.judgement.reason}"
+    return _back(Cause.BLIND, because, _noted(state, seen, now, always=True))
+
+
+def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
+    """Until the running gateway is seen to serve what was ordered; None when it does."""
+    move = MoveTraffic(weight=state.ordered, step=state.step)
+    noted = _noted(state, seen, now)
+    if seen.weight is None:
+        return Decision(then=_wait(state, now, f"the gateway cannot be asked: {seen.problem}"), noting=noted)
+    if seen.weight == state.ordered:
+        if state.seen_at is not None:
+            return None
+        return Decision(then=Again(), noting=(WeightSeen(at=now, weight=state.ordered, step=state.step), *noted))
+    if state.drift != seen.weight and (state.seen_at is not None or state.pending is None):
+        return Decision(then=Again(), noting=(Drifted(at=now, expected=state.ordered, seen=seen.weight), *noted))
+    if state.drift is not None and seen.weight < state.ordered and not _restores(state):
+        return _held(state, now, f"the gateway serves {seen.weight} where {state.ordered} was ordered", noted)
+    if _given_up(state, move):
+        return _held(state, now, f"traffic cannot be moved to {state.ordered}: {state.failure}", noted)
+    return Decision(then=_retried(state, move, now), noting=noted)
+
+
+def _restores(state: State) -> bool:
+    """Whether traffic may be brought back up to the order: the plan says so, or a person has resumed."""
+    return not state.paused and (state.plan.on_drift is OnDrift.RESTORE or state.restore)
+
+
+def _soaking(state: State, seen: Observation, now: datetime) -> Decision:
+    noted = _noted(state, seen, now)
+    if state.paused:
+        return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
+    soaked_at = state.soaked_at
+    assert soaked_at is not None
+    if now < soaked_at:
+        return Decision(then=_wait(state, now, "soaking", at_latest=soaked_at), noting=noted)
+    judged = seen.judgement
+    if judged is None or judged.verdict is not Verdict.HEALTHY or state.blind_since is not None:
+        return _lengthened(state, judged, now, noted)
+    if state.current.approve and not state.approved:
+        return Decision(then=_wait(state, now, "waiting for approval", person=True), noting=noted)
+    resting = _noted(state, seen, now, always=True)
+    if state.last_step:
+        return Decision(then=Promote(), noting=resting)
+    after = state.plan.steps[state.step + 1]
+    return Decision(then=MoveTraffic(weight=after.weight, step=state.step + 1), noting=resting)
+
+
+def _lengthened(state: State, judged: Judgement | None, now: datetime, noted: tuple[Event, ...]) -> Decision:
+    """The soak is over and the verdict is not healthy: stay, and ask for a person when patience ends."""
+    if judged is not None and judged.verdict is Verdict.HEALTHY:
+        return Decision(then=Again(), noting=noted)
+    why = judged.reason if judged is not None else "nobody looked at the metrics"
+    soaked_at = state.soaked_at
+    assert soaked_at is not None
+    if now >= soaked_at + state.plan.patience and not state.patient:
+        return _held(state, now, f"no healthy verdict {state.plan.patience} after the soak: {why}", noted)
+    return Decision(then=_wait(state, now, f"the soak goes on: {why}"), noting=noted)
+
+
+def _promoting(state: State, seen: Observation, now: datetime) -> Decision:
+    if state.abort:
+        return _back(Cause.ORDERED, f"ordered by {state.abort}")
+    if seen.canary_dead:
+        return _back(Cause.CANARY_DIED, "the canary died before it was promoted")
+    if _given_up(state, Promote()):
+        return _held(state, now, f"the canary cannot be promoted: {state.failure}", ())
+    return Decision(then=_retried(state, Promote(), now))
+
+
+def _promoted(state: State, now: datetime) -> Decision:
+    assert state.promoted_at is not None
+    if state.abort and not state.discarded and state.stable is not None:
+        return _back(Cause.ORDERED, f"ordered by {state.abort} after the promotion")
+    if not state.retired:
+        return _after(state, state.promoted_at + state.plan.drain, Retire(), Outcome.PROMOTED, now)
+    if not state.discarded and now >= state.promoted_at + state.plan.keep:
+        return _after(state, state.promoted_at, Discard(), Outcome.PROMOTED, now)
+    return Decision(then=Finish(outcome=Outcome.PROMOTED))
+
+
+def _rolled_back(state: State, seen: Observation, now: datetime) -> Decision:
+    assert state.rolled_back_at is not None
+    if seen.weight is not None and seen.weight > NOTHING:
+        noted = () if state.drift == seen.weight else (Drifted(at=now, expected=NOTHING, seen=seen.weight),)
+        return Decision(then=_going_back(state), noting=noted)
+    if not state.retired:
+        return _after(state, state.rolled_back_at + state.plan.drain, Retire(), Outcome.ROLLED_BACK, now)
+    return Decision(then=Finish(outcome=Outcome.ROLLED_BACK))
+
+
+def _after(state: State, due: datetime, action: Action, outcome: Outcome, now: datetime) -> Decision:
+    """Cleaning up: tried when due; what cannot be cleaned up is said and fails no rollout."""
+    if _given_up(state, action):
+        return Decision(then=Finish(outcome=outcome, leftover=state.failure))
+    if now < due:
+        return Decision(then=Wait(until=due, reason="draining"))
+    return Decision(then=_retried(state, action, now))
+
+
+def _back(cause: Cause, because: str, noting: tuple[Event, ...] = ()) -> Decision:
+    return Decision(then=RollBack(cause=cause, because=because), noting=noting)
+
+
+def _going_back(state: State) -> RollBack:
+    assert state.cause is not None
+    return RollBack(cause=state.cause, because=state.because)
+
+
+def _held(state: State, now: datetime, because: str, noted: tuple[Event, ...]) -> Decision:
+    """A person is asked, once; until then nothing moves."""
+    if state.paused:
+        return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
+    return Decision(then=Again(), noting=(*noted, Paused(at=now, because=f"because {because}")))
+
+
+def _given_up(state: State, action: Action) -> bool:
+    if state.pending is None or state.pending.kind != action.kind or not state.tries:
+        return False
+    return state.permanent or state.tries >= MAX_TRIES
+
+
+def _retried(state: State, action: Action, now: datetime) -> Action | Wait:
+    """The action, or the wait that is left before it is tried again (1, 2, 4 … 30 seconds)."""
+    if state.failed_at is None or state.pending is None or state.pending.kind != action.kind:
+        return action
+    due = state.failed_at + min(timedelta(seconds=2 ** min(state.tries - 1, 10)), LONGEST_DELAY)
+    return action if now >= due else Wait(until=due, reason=f"trying again: {state.failure}")
+
+
+def _wait(state: State, now: datetime, reason: str, *, at_latest: datetime | None = None, person: bool = False) -> Wait:
+    look = now + state.plan.interval
+    return Wait(until=look if at_latest is None else min(look, at_latest), reason=reason, person=person)
+
+
+def _noted(state: State, seen: Observation, now: datetime, *, always: bool = False) -> tuple[Event, ...]:
+    """The verdict as an event, where it is news or a decision rests on it."""
+    judged = seen.judgement
+    if judged is None:
+        return ()
+    news = state.judgement is None or state.judgement.verdict is not judged.verdict
+    return (Judged(at=now, step=state.step, judgement=judged),) if news or always else ()

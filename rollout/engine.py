@@ -1,0 +1,339 @@
+"""One tick after another: observe, decide, act, record. The only place that sleeps.
+
+Everything that decides is in `core`; everything that touches the world is behind a port. What is here is the order in
+which they are called, which is what makes a killed run safe to take up: intent is written before an effect, the
+outcome after it, and both only on top of the head that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol, assert_never
+
+from rollout.analysis.judge import Reading, Timeline, judge
+from rollout.core.decisions import (
+    Action,
+    Again,
+    Decision,
+    Deploy,
+    Discard,
+    Finish,
+    MoveTraffic,
+    Promote,
+    Retire,
+    RollBack,
+    RunChecks,
+    Wait,
+)
+from rollout.core.events import (
+    Checked,
+    CheckResult,
+    Deployed,
+    Discarded,
+    Event,
+    Failed,
+    Intended,
+    Interrupted,
+    Moved,
+    Promoted,
+    Retired,
+    RolledBack,
+    Started,
+)
+from rollout.core.machine import Observation, decide
+from rollout.core.plan import NOTHING, Gate, Plan
+from rollout.core.state import Phase, State, evolve, fold
+from rollout.core.verdict import Judgement
+from rollout.errors import JournalMoved, JournalUnreadable, Refused, SourceUnavailable, TargetBusy, TargetFailed
+from rollout.journals.base import Journal, Lease, Record
+from rollout.metrics.base import Source
+from rollout.targets.base import Health, Seen, Target
+
+LEASE: Final = timedelta(minutes=15)
+"""How long a driver that has vanished without a trace keeps others out; one of the same machine is noticed at once."""
+LOOK_BACK: Final = timedelta(minutes=5)
+"""How far before the start samples are read, so that every counter has a base."""
+MOST_TURNS: Final = 50
+"""How many decisions one tick may take; more than a rollout ever needs, so that a fight with somebody else ends."""
+NAP: Final = 0.25
+"""Seconds between two looks into the journal for an order while a rollout waits."""
+
+
+class Checks(Protocol):
+    """The configured checks against both versions; a failing check is a result and no exception."""
+
+    def __call__(self, *, canary: str, stable: str | None) -> tuple[CheckResult, ...]:
+        """Run them all against the two addresses."""
+
+
+class Audience(Protocol):
+    """Whoever is told. Telling is a decoration: what it raises is swallowed and fails no rollout."""
+
+    def __call__(self, state: State, seen: Seen, decision: Decision, now: datetime) -> None:
+        """One decision was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The world, as the engine sees it."""
+
+    journal: Journal
+    target: Target
+    source: Source
+    checks: Checks
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    owner: str
+    tell: Audience
+
+
+class Interruption(BaseException):
+    """The process was told to stop. Raised in the middle of anything by the signal handlers of the command line."""
+
+    def __init__(self, signal: str, number: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+        self.number = number
+
+
+def start(ports: Ports, plan: Plan, tag: str) -> None:
+    """Claim a rollout of the release under a tag, or find that it is under way already.
+
+    Raises Refused where another release is under way, TargetFailed where the tag or the target is not fit for it.
+    """
+    _take_lease(ports)
+    record = ports.journal.read()
+    state = fold(record.events)
+    if state is not None and not state.over:
+        if state.release.tag == tag:
+            return
+        raise Refused(
+            f"rollout {state.rollout} of {state.release.tag} is under way ({state.phase}, step {state.step + 1})",
+            hint="wait for its end, or end it: `rollout promote` or `rollout abort`; `rollout run` without a tag "
+            "goes on with it",
+        )
+    if state is not None and not state.retired:
+        run(ports)
+        record = ports.journal.read()
+    seen = ports.target.look()
+    if seen.weight is not None and seen.weight > NOTHING:
+        raise Refused(
+            f"the gateway gives {seen.weight} to a canary that this journal does not know",
+            hint="another journal may drive it: look where; or bring the gateway back to stable by hand first",
+        )
+    release = ports.target.resolve(tag)
+    started = Started(
+        at=ports.clock(),
+        rollout=f"{record.number + 1}-{tag}",
+        release=release,
+        stable=seen.stable.release if seen.stable is not None else None,
+        plan=plan,
+    )
+    try:
+        ports.journal.begin(started, expect=record.head)
+    except JournalMoved:
+        raise Refused("another rollout of this service has just begun", hint="see `rollout status`") from None
+
+
+def run(ports: Ports) -> Finish:
+    """Tick until the rollout has ended. Raises Interruption after it has been recorded."""
+    try:
+        while True:
+            match tick(ports):
+                case Finish() as finish:
+                    return finish
+                case Wait(until=until):
+                    _hold(ports, until)
+    except Interruption as interruption:
+        _note(ports, Interrupted(at=ports.clock(), signal=interruption.signal))
+        raise
+    finally:
+        ports.journal.release(ports.owner)
+
+
+def tick(ports: Ports) -> Wait | Finish:
+    """Decide and act until there is nothing to do for a while, or for good."""
+    _take_lease(ports)
+    for _ in range(MOST_TURNS):
+        record = ports.journal.read()
+        state = fold(record.events)
+        if state is None:
+            raise Refused("no rollout has been started", hint="start one with `rollout run TAG`")
+        settled = _turn(ports, record, state)
+        if settled is not None:
+            return settled
+    now = ports.clock()
+    return Wait(until=now + timedelta(seconds=10), reason="the target changes as fast as it is put right")
+
+
+def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
+    seen, observation = observe(ports, state)
+    now = ports.clock()
+    decision = decide(state, observation, now)
+    then = decision.then
+    intent: tuple[Event, ...] = () if isinstance(then, Wait | Finish | Again) else (Intended(at=now, action=then),)
+    news = (*decision.noting, *intent)
+    if news:
+        try:
+            ports.journal.append(news, expect=record.head)
+        except JournalMoved:
+            return None
+        for event in news:
+            state = evolve(state, event)
+    _tell(ports, state, seen, decision, now)
+    match then:
+        case Wait() | Finish():
+            return then
+        case Again():
+            return None
+        case _:
+            _note(ports, act(ports, state, then, seen))
+            return None
+
+
+def observe(ports: Ports, state: State) -> tuple[Seen, Observation]:
+    """One look at the target and, while users may be on the canary, at the metrics. Decides nothing."""
+    if state.phase is Phase.PROMOTED and state.retired:
+        return Seen(weight=None, problem="nothing to look for"), Observation()
+    seen = ports.target.look()
+    canary = seen.canary
+    return seen, Observation(
+        weight=seen.weight,
+        problem=seen.problem,
+        canary_dead=canary is not None and canary.health is Health.DEAD,
+        canary_digest=canary.release.digest if canary is not None else None,
+        judgement=look_at_metrics(ports, state) if state.phase is Phase.STEPPING else None,
+    )
+
+
+def look_at_metrics(ports: Ports, state: State) -> Judgement:
+    """The verdict now, recomputed from everything since the canary was deployed."""
+    now = ports.clock()
+    timeline = timeline_of(state)
+    readings = read_gates(ports.source, state.plan, since=timeline.start - LOOK_BACK, until=now)
+    return judge(
+        state.plan,
+        readings,
+        timeline=timeline,
+        canary_release=state.release.tag,
+        stable_release=state.stable.tag if state.stable is not None else "",
+        now=now,
+    )
+
+
+def timeline_of(state: State) -> Timeline:
+    """When the canary was ready, and since when the gateway has served which weight."""
+    deployed_at = state.deployed_at or state.started_at
+    return Timeline(
+        start=state.checked.at if state.checked is not None else deployed_at,
+        weights=state.served,
+        seen_at=state.seen_at,
+        deployed_at=deployed_at,
+    )
+
+
+def read_gates(source: Source, plan: Plan, *, since: datetime, until: datetime) -> tuple[Reading, ...]:
+    """The raw counters of every gate; a gate whose source has no answer carries the reason instead."""
+    return tuple(_reading(source, gate, since, until) for gate in plan.gates)
+
+
+def _reading(source: Source, gate: Gate, since: datetime, until: datetime) -> Reading:
+    try:
+        return Reading(
+            gate=gate,
+            canary_failures=source.series(gate.failures.of("canary"), since=since, until=until),
+            canary_total=source.series(gate.total.of("canary"), since=since, until=until),
+            stable_failures=source.series(gate.failures.of("stable"), since=since, until=until),
+            stable_total=source.series(gate.total.of("stable"), since=since, until=until),
+        )
+    except SourceUnavailable as away:
+        return Reading(gate=gate, problem=away.message)
+
+
+def act(ports: Ports, state: State, action: Action, seen: Seen) -> Event:
+    """Carry one order out; the outcome as an event, whatever it is."""
+    try:
+        return _carried_out(ports, state, action, seen)
+    except TargetBusy as wrong:
+        return Failed(at=ports.clock(), action=action, because=str(wrong), permanent=False)
+    except TargetFailed as wrong:
+        return Failed(at=ports.clock(), action=action, because=str(wrong), permanent=True)
+
+
+def _carried_out(ports: Ports, state: State, action: Action, seen: Seen) -> Event:
+    target = ports.target
+    match action:
+        case Deploy():
+            target.deploy(state.release, rollout=state.rollout)
+            return Deployed(at=ports.clock())
+        case RunChecks():
+            return _checked(ports, seen)
+        case MoveTraffic(weight=weight, step=step):
+            target.move(weight)
+            return Moved(at=ports.clock(), weight=weight, step=step)
+        case Promote():
+            target.promote()
+            return Promoted(at=ports.clock())
+        case RollBack():
+            target.roll_back()
+            return RolledBack(at=ports.clock())
+        case Retire():
+            target.retire()
+            return Retired(at=ports.clock())
+        case Discard():
+            target.discard()
+            return Discarded(at=ports.clock())
+        case _:
+            assert_never(action)
+
+
+def _checked(ports: Ports, seen: Seen) -> Event:
+    if seen.canary is None:
+        raise TargetFailed("the canary that was deployed is gone")
+    stable = seen.stable.url if seen.stable is not None else None
+    results = ports.checks(canary=seen.canary.url, stable=stable)
+    return Checked(at=ports.clock(), results=results)
+
+
+def _note(ports: Ports, event: Event) -> None:
+    """Write a fact on top of whatever the head is by now: an order that came in between does not make it less true."""
+    while True:
+        record = ports.journal.read()
+        if not record.events:
+            return
+        try:
+            ports.journal.append((event,), expect=record.head)
+        except JournalMoved:
+            continue
+        return
+
+
+def _hold(ports: Ports, until: datetime) -> None:
+    """Sleep until something is due, or until somebody writes an order into the journal."""
+    head = ports.journal.read().head
+    while (left := (until - ports.clock()).total_seconds()) > 0:
+        ports.sleep(min(left, NAP))
+        try:
+            if ports.journal.read().head != head:
+                return
+        except JournalUnreadable:
+            return
+
+
+def _take_lease(ports: Ports) -> None:
+    now = ports.clock()
+    held = ports.journal.take(Lease(owner=ports.owner, until=now + LEASE), now=now)
+    if held is not None:
+        raise Refused(
+            f"{held.owner} drives this rollout until {held.until:%H:%M:%S} UTC",
+            hint="steer it with `rollout pause | resume | approve | promote | abort`, or wait until it has ended",
+        )
+
+
+def _tell(ports: Ports, state: State, seen: Seen, decision: Decision, now: datetime) -> None:
+    try:
+        ports.tell(state, seen, decision, now)
+    except Exception:  # noqa: BLE001, S110 - a broken terminal or a page that cannot be drawn must not stop a rollout
+        pass

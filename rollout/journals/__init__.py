@@ -1,0 +1,1 @@
+"""Where the record of a rollout lives. Every adapter implements `base.Journal`."""

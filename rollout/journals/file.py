@@ -1,0 +1,286 @@
+"""The journal as files: one per rollout, one JSON event per line, chained by checksums.
+
+    <directory>/000007.jsonl     {"seq":0,"sum":"<32 hex>","event":{...}}
+    <directory>/lease.json       who drives the rollout, and until when
+    <directory>/lock             held (flock) while one of the others changes
+
+Each sum covers the one before, so that a changed, lost or doubled line anywhere is noticed. A last line without its
+line break is a write that was cut off by a crash: it is set aside in `<file>.torn` by the next write. Anything else
+that cannot be read blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rollout.core.events import Event, Started
+from rollout.errors import JournalMoved, JournalUnreadable, JournalUnwritable
+from rollout.journals import codec
+from rollout.journals.base import Lease, Record
+
+_LINE: Final = re.compile(rb'\{"seq":(\d+),"sum":"([0-9a-f]{32})","event":(\{.*\})\}', re.DOTALL)
+_NAME: Final = re.compile(r"(\d{6})\.jsonl")
+
+
+class FileJournal:
+    """The rollouts of one service in one environment, in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read = _Parsed(number=0)
+
+    def read(self) -> Record:
+        """The latest rollout's events. Raises JournalUnreadable."""
+        parsed = self._parsed()
+        if not parsed.events and parsed.number:
+            number = parsed.number - 1
+            return Record(head=parsed.head, number=number, repaired=parsed.torn_note)
+        return Record(events=tuple(parsed.events), head=parsed.head, number=parsed.number, repaired=parsed.torn_note)
+
+    def begin(self, started: Started, *, expect: str) -> str:
+        """Claim the next rollout; the new head. Raises JournalMoved, JournalUnwritable."""
+        with self._locked():
+            parsed = self._parsed()
+            if parsed.head != expect:
+                raise JournalMoved("another rollout has begun in the meantime")
+            number = parsed.number + 1 if parsed.events or not parsed.number else parsed.number
+            self._read = _Parsed(number=number)
+            return self._write((started,))
+
+    def append(self, events: tuple[Event, ...], *, expect: str) -> str:
+        """Write events after the head that was read; the new head. Raises JournalMoved, JournalUnwritable."""
+        with self._locked():
+            parsed = self._parsed()
+            if parsed.head != expect:
+                raise JournalMoved("the journal has moved on in the meantime")
+            return self._write(events)
+
+    def take(self, lease: Lease, *, now: datetime) -> Lease | None:
+        """Take or renew the lease. One of a process of this machine that is gone counts as given back."""
+        with self._locked():
+            held = self._lease()
+            if held is not None and held.owner != lease.owner and held.until > now and not _gone(held.owner):
+                return held
+            self._replace_lease(lease)
+            return None
+
+    def release(self, owner: str) -> None:
+        """Give the lease back, where this owner holds it."""
+        with self._locked():
+            held = self._lease()
+            if held is not None and held.owner == owner:
+                self._lease_path.unlink(missing_ok=True)
+
+    @property
+    def _lease_path(self) -> Path:
+        return self._directory / "lease.json"
+
+    def _lease(self) -> Lease | None:
+        try:
+            held = json.loads(self._lease_path.read_text())
+            return Lease(owner=str(held["owner"]), until=datetime.fromisoformat(held["until"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as wrong:
+            raise JournalUnreadable(
+                f"the lease {self._lease_path} cannot be read: {type(wrong).__name__}",
+                hint="make sure that no rollout of this service runs, then remove that file",
+            ) from None
+
+    def _replace_lease(self, lease: Lease) -> None:
+        text = json.dumps({"owner": lease.owner, "until": lease.until.isoformat()})
+        fresh = self._lease_path.with_suffix(".new")
+        try:
+            with fresh.open("w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._lease_path)
+        except OSError as wrong:
+            raise _unwritable(self._lease_path, wrong) from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        path = self._directory / "lock"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as wrong:
+            raise _unwritable(path, wrong) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:06d}.jsonl"
+
+    def _parsed(self) -> _Parsed:
+        """What the latest file holds; what was parsed before is not parsed again."""
+        try:
+            found = [_NAME.fullmatch(path.name) for path in self._directory.iterdir()]
+        except FileNotFoundError:
+            found = []
+        except OSError as wrong:
+            raise JournalUnreadable(f"{self._directory} cannot be read: {wrong.strerror}") from None
+        number = max((int(name[1]) for name in found if name), default=0)
+        if number != self._read.number:
+            self._read = _Parsed(number=number)
+        if number:
+            path = self._path(number)
+            try:
+                with path.open("rb") as file:
+                    if file.seek(0, os.SEEK_END) < self._read.size:
+                        raise _corrupt(path, len(self._read.events), "it was there before, and is gone")
+                    file.seek(self._read.size)
+                    self._read.feed(file.read(), path)
+            except OSError as wrong:
+                raise JournalUnreadable(f"{path} cannot be read: {wrong.strerror}") from None
+        return self._read
+
+    def _write(self, events: tuple[Event, ...]) -> str:
+        parsed = self._read
+        path = self._path(parsed.number)
+        new = not path.exists()
+        lines, last_sum = _lines(events, seq=len(parsed.events), last_sum=parsed.last_sum)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as wrong:
+            raise _unwritable(path, wrong) from None
+        try:
+            if parsed.torn:
+                path.with_suffix(".torn").write_bytes(parsed.torn)
+            os.ftruncate(descriptor, parsed.size)
+            os.lseek(descriptor, parsed.size, os.SEEK_SET)
+            _write_all(descriptor, lines)
+            os.fsync(descriptor)
+        except OSError as wrong:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, parsed.size)
+            raise _unwritable(path, wrong) from None
+        finally:
+            os.close(descriptor)
+        if new:
+            _sync_directory(self._directory)
+        parsed.grow(events, len(lines), last_sum)
+        return parsed.head
+
+
+class _Parsed:
+    """What has been read of one file: the only thing that changes while a journal is open."""
+
+    def __init__(self, *, number: int) -> None:
+        self.number = number
+        self.events: list[Event] = []
+        self.size = 0
+        self.last_sum = ""
+        self.torn = b""
+
+    @property
+    def head(self) -> str:
+        return f"{self.number}:{len(self.events)}:{self.last_sum}" if self.number else ""
+
+    @property
+    def torn_note(self) -> str:
+        return "the last line was cut off by a crash while it was written, and is left out" if self.torn else ""
+
+    def feed(self, text: bytes, path: Path) -> None:
+        *lines, rest = text.split(b"\n")
+        for line in lines:
+            self._take(line, path)
+            self.size += len(line) + 1
+        if rest and _sound(rest[:-1], len(self.events), self.last_sum):
+            raise _corrupt(path, len(self.events) + 1, "its line break was changed")
+        self.torn = rest
+
+    def grow(self, events: tuple[Event, ...], size: int, last_sum: str) -> None:
+        self.events.extend(events)
+        self.size += size
+        self.last_sum = last_sum
+        self.torn = b""
+
+    def _take(self, line: bytes, path: Path) -> None:
+        number = len(self.events) + 1
+        found = _LINE.fullmatch(line)
+        if found is None or not _sound(line, len(self.events), self.last_sum):
+            raise _corrupt(path, number, "it is not the line that was written")
+        try:
+            self.events.append(codec.load(found[3]))
+        except codec.UnreadableEvent as wrong:
+            raise _corrupt(path, number, str(wrong)) from None
+        self.last_sum = found[2].decode()
+
+
+def _lines(events: tuple[Event, ...], *, seq: int, last_sum: str) -> tuple[bytes, str]:
+    lines: list[bytes] = []
+    for number, event in enumerate(events, start=seq):
+        text = codec.dump(event)
+        last_sum = _sum(last_sum, number, text)
+        lines.append(b'{"seq":%d,"sum":"%s","event":%s}\n' % (number, last_sum.encode(), text))
+    return b"".join(lines), last_sum
+
+
+def _sum(before: str, seq: int, text: bytes) -> str:
+    return hashlib.sha256(b"%s %d %s" % (before.encode(), seq, text)).hexdigest()[:32]
+
+
+def _sound(line: bytes, seq: int, before: str) -> bool:
+    found = _LINE.fullmatch(line)
+    return found is not None and found[1] == b"%d" % seq and found[2].decode() == _sum(before, seq, found[3])
+
+
+def _corrupt(path: Path, line: int, why: str) -> JournalUnreadable:
+    return JournalUnreadable(
+        f"{path}, line {line} cannot be read: {why}",
+        hint="nothing was changed; restore the file from a copy, or move it away once you know what runs where",
+    )
+
+
+def _unwritable(path: Path, wrong: OSError) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"{path} cannot be written: {wrong.strerror or wrong}",
+        hint="make room or give write access; the rollout goes on where it stopped with the next tick",
+    )
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(descriptor, text) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def this_process() -> str:
+    """A name for this process that no other one on any machine has: host, process id and its start time."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def _gone(owner: str) -> bool:
+    """Whether the owner was a process of this machine that no longer runs."""
+    host, _, rest = owner.partition("/")
+    pid, _, started = rest.partition("/")
+    return host == socket.gethostname() and pid.isdecimal() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
