@@ -7,12 +7,14 @@ outcome after it, and both only on top of the head that was read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
-from rollout.analysis.judge import Reading, Timeline, judge
+from rollout.analysis.blocks import Counters, Timeline
+from rollout.analysis.judge import Reading, judge
 from rollout.core.decisions import (
     Action,
     Again,
@@ -46,7 +48,15 @@ from rollout.core.machine import Observation, decide
 from rollout.core.plan import NOTHING, Gate, Plan
 from rollout.core.state import Phase, State, evolve, fold
 from rollout.core.verdict import Judgement
-from rollout.errors import JournalMoved, JournalUnreadable, Refused, SourceUnavailable, TargetBusy, TargetFailed
+from rollout.errors import (
+    Interruption,
+    JournalMoved,
+    JournalUnreadable,
+    Refused,
+    SourceUnavailable,
+    TargetBusy,
+    TargetFailed,
+)
 from rollout.journals.base import Journal, Lease, Record
 from rollout.metrics.base import Source
 from rollout.targets.base import Health, Seen, Target
@@ -71,7 +81,7 @@ class Checks(Protocol):
 class Audience(Protocol):
     """Whoever is told. Telling is a decoration: what it raises is swallowed and fails no rollout."""
 
-    def __call__(self, state: State, seen: Seen, decision: Decision, now: datetime) -> None:
+    def __call__(self, state: State, observation: Observation, decision: Decision, at: datetime) -> None:
         """One decision was made."""
 
 
@@ -87,15 +97,6 @@ class Ports:
     sleep: Callable[[float], None]
     owner: str
     tell: Audience
-
-
-class Interruption(BaseException):
-    """The process was told to stop. Raised in the middle of anything by the signal handlers of the command line."""
-
-    def __init__(self, signal: str, number: int) -> None:
-        super().__init__(signal)
-        self.signal = signal
-        self.number = number
 
 
 def start(ports: Ports, plan: Plan, tag: str) -> None:
@@ -116,6 +117,7 @@ def start(ports: Ports, plan: Plan, tag: str) -> None:
         )
     if state is not None and not state.retired:
         run(ports)
+        _take_lease(ports)
         record = ports.journal.read()
     seen = ports.target.look()
     if seen.weight is not None and seen.weight > NOTHING:
@@ -182,7 +184,7 @@ def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
             return None
         for event in news:
             state = evolve(state, event)
-    _tell(ports, state, seen, decision, now)
+    _tell(ports, state, observation, decision, now)
     match then:
         case Wait() | Finish():
             return then
@@ -225,12 +227,11 @@ def look_at_metrics(ports: Ports, state: State) -> Judgement:
 
 def timeline_of(state: State) -> Timeline:
     """When the canary was ready, and since when the gateway has served which weight."""
-    deployed_at = state.deployed_at or state.started_at
     return Timeline(
-        start=state.checked.at if state.checked is not None else deployed_at,
+        start=state.started_at,
+        deployed_at=state.deployed_at or state.started_at,
         weights=state.served,
         seen_at=state.seen_at,
-        deployed_at=deployed_at,
     )
 
 
@@ -243,13 +244,18 @@ def _reading(source: Source, gate: Gate, since: datetime, until: datetime) -> Re
     try:
         return Reading(
             gate=gate,
-            canary_failures=source.series(gate.failures.of("canary"), since=since, until=until),
-            canary_total=source.series(gate.total.of("canary"), since=since, until=until),
-            stable_failures=source.series(gate.failures.of("stable"), since=since, until=until),
-            stable_total=source.series(gate.total.of("stable"), since=since, until=until),
+            canary=_counters(source, gate, "canary", since, until),
+            stable=_counters(source, gate, "stable", since, until),
         )
     except SourceUnavailable as away:
         return Reading(gate=gate, problem=away.message)
+
+
+def _counters(source: Source, gate: Gate, version: str, since: datetime, until: datetime) -> Counters:
+    return Counters(
+        total=source.series(gate.total.of(version), since=since, until=until),
+        failures=source.series(gate.failures.of(version), since=since, until=until),
+    )
 
 
 def act(ports: Ports, state: State, action: Action, seen: Seen) -> Event:
@@ -332,8 +338,6 @@ def _take_lease(ports: Ports) -> None:
         )
 
 
-def _tell(ports: Ports, state: State, seen: Seen, decision: Decision, now: datetime) -> None:
-    try:
-        ports.tell(state, seen, decision, now)
-    except Exception:  # noqa: BLE001, S110 - a broken terminal or a page that cannot be drawn must not stop a rollout
-        pass
+def _tell(ports: Ports, state: State, observation: Observation, decision: Decision, at: datetime) -> None:
+    with contextlib.suppress(Exception):  # a broken terminal or a page that cannot be drawn must not stop a rollout
+        ports.tell(state, observation, decision, at)

@@ -1,12 +1,18 @@
 """One class per way to fail: an exit code, a reason code for programs, and the sentence that says what to do.
 
-Every exit code is defined here and nowhere else, so that they stay distinct.
+Every exit code is defined here and nowhere else, so that they stay distinct. 128 and the number of a signal is what a
+process that was told to stop leaves with.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ROLLED_BACK: Final = 3
+"""The rollout ended on the former release: it worked, and the release did not."""
+WAITING_FOR_A_PERSON: Final = 4
+"""`tick` has nothing to do until somebody approves, resumes, promotes or aborts."""
 
 
 class RolloutError(Exception):
@@ -22,6 +28,15 @@ class RolloutError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class Interruption(BaseException):
+    """The process was told to stop. Raised by the signal handlers, in the middle of anything."""
+
+    def __init__(self, signal: str, number: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+        self.number = number
 
 
 class ConfigurationError(RolloutError):
@@ -88,3 +103,10 @@ class MissingProgram(RolloutError):
 
     exit_code = 9
     reason_code = "missing_program"
+
+
+class Unfit(RolloutError):
+    """The machine, the target or the metrics are not fit for a rollout; every finding is in the message."""
+
+    exit_code = 10
+    reason_code = "unfit"

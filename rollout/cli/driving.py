@@ -1,0 +1,88 @@
+"""The verbs that move a rollout: `run` stays until it has ended, `tick` takes one turn and leaves."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, assert_never
+
+from rollout import engine
+from rollout.cli import documents
+from rollout.cli.audience import Live, Log, Quiet, Viewer
+from rollout.cli.charts import write_page
+from rollout.cli.looking import findings_of
+from rollout.cli.opening import Opened, now, open_service, ports_of
+from rollout.core.decisions import Finish, Outcome, Wait
+from rollout.core.finding import Severity
+from rollout.errors import ROLLED_BACK, WAITING_FOR_A_PERSON, Unfit
+from rollout.report.findings import findings_text
+
+if TYPE_CHECKING:
+    from rollout.cli.parser import Call
+
+
+def run(call: Call) -> int:
+    """Start the release that was named, or go on with the one under way, and stay until it has ended."""
+    opened = open_service(call)
+    with ExitStack() as stack:
+        viewer = stack.enter_context(_viewer(call, opened))
+        ports = ports_of(call, opened, viewer)
+        try:
+            if call.arguments.tag is not None:
+                _start(opened, ports, call.arguments.tag)
+            finish = engine.run(ports)
+        finally:
+            opened.journal.release(ports.owner)
+    if call.arguments.html is not None:
+        write_page(opened, ports.source, call.arguments.html)
+    return _report(call, opened, finish)
+
+
+def tick(call: Call) -> int:
+    """One turn of the rollout under way, or the first one of the release that was named."""
+    opened = open_service(call)
+    with Quiet() if call.json else Log(opened.journal) as viewer:
+        ports = ports_of(call, opened, viewer)
+        try:
+            if call.arguments.tag is not None:
+                _start(opened, ports, call.arguments.tag)
+            settled = engine.tick(ports)
+        finally:
+            opened.journal.release(ports.owner)
+    return _report(call, opened, settled)
+
+
+def _viewer(call: Call, opened: Opened) -> Viewer:
+    if call.json:
+        return Quiet()
+    if call.arguments.plain or not sys.stdout.isatty():
+        return Log(opened.journal)
+    return Live(opened.journal)
+
+
+def _start(opened: Opened, ports: engine.Ports, tag: str) -> None:
+    _, state = opened.read()
+    if state is None or state.over:
+        found = tuple(findings_of(opened.configuration, ports.target, ports.source))
+        errors = tuple(finding for finding in found if finding.severity is Severity.ERROR)
+        if errors:
+            raise Unfit(f"nothing was changed, as this would go wrong:\n{findings_text(errors)}")
+    engine.start(ports, opened.configuration.plan, tag)
+
+
+def _report(call: Call, opened: Opened, settled: Wait | Finish) -> int:
+    _, state = opened.read()
+    assert state is not None
+    if call.json:
+        print(documents.status(state, settled, now()))
+    match settled:
+        case Wait(person=True):
+            return WAITING_FOR_A_PERSON
+        case Wait():
+            return 0
+        case Finish(outcome=outcome, leftover=leftover):
+            if leftover and not call.json:
+                print(f"left over, to be removed by hand: {leftover}", file=sys.stderr)
+            return 0 if outcome is Outcome.PROMOTED else ROLLED_BACK
+        case _:
+            assert_never(settled)

@@ -1,0 +1,108 @@
+"""The verbs that only look: status, plan, doctor, schema, and a tester's token. They change nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from rollout import compose
+from rollout.cli import documents
+from rollout.cli.charts import write_page
+from rollout.cli.opening import now, open_service
+from rollout.config import Configuration, schema_text
+from rollout.core.finding import Finding, Severity
+from rollout.errors import ConfigurationError, Unfit
+from rollout.metrics.base import Source
+from rollout.report.findings import findings_text
+from rollout.report.lines import line
+from rollout.report.summary import summary
+from rollout.report.timetable import timetable_view
+from rollout.targets.base import Target
+
+if TYPE_CHECKING:
+    from rollout.cli.parser import Call
+
+
+def status(call: Call) -> int:
+    """Where the rollout stands, from the journal; and what the gateway serves, from the gateway."""
+    opened = open_service(call)
+    record, state = opened.read()
+    if record.repaired:
+        print(f"note: {record.repaired}")
+    if state is None:
+        print("{}" if call.json else "no rollout has been started; start one with `rollout run TAG`")
+        return 0
+    if call.json:
+        print(documents.status(state, None, now()))
+    else:
+        seen = compose.target_of(opened.configuration, call.env, clock=now).look()
+        for text in summary(state, now()):
+            print(text)
+        serves = f"{seen.weight} to the canary" if seen.weight is not None else f"unknown: {seen.problem}"
+        print(f"the gateway serves {serves}")
+        if call.arguments.events:
+            print()
+            print("\n".join(line(event, state.plan) for event in record.events))
+    if call.arguments.html is not None:
+        write_page(opened, compose.source_of(opened.configuration), call.arguments.html)
+    return 0
+
+
+def plan(call: Call) -> int:
+    """The timetable of a rollout by this configuration."""
+    opened = open_service(call)
+    if call.json:
+        print(documents.plan(opened.configuration.plan))
+    else:
+        Console().print(timetable_view(opened.configuration.plan))
+    return 0
+
+
+def doctor(call: Call) -> int:
+    """Everything that would go wrong, with what to do about it. Raises Unfit after printing where something would."""
+    opened = open_service(call)
+    opened.read()
+    configuration = opened.configuration
+    found = tuple(
+        findings_of(
+            configuration, compose.target_of(configuration, call.env, clock=now), compose.source_of(configuration)
+        )
+    )
+    print(documents.findings(found) if call.json else findings_text(found))
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    return Unfit.exit_code if errors else 0
+
+
+def findings_of(configuration: Configuration, target: Target, source: Source) -> Iterator[Finding]:
+    """What the target and the source of metrics find when they look at themselves."""
+    yield Finding(
+        subject="configuration",
+        severity=Severity.OK,
+        message=f"{configuration.path}: {len(configuration.plan.steps)} steps, {len(configuration.plan.gates)} gates",
+    )
+    yield from target.diagnose()
+    selectors = tuple(one for gate in configuration.plan.gates for one in (gate.total, gate.failures))
+    yield from source.diagnose(selectors, now=now())
+
+
+def schema(call: Call) -> int:  # noqa: ARG001 - a verb takes the call
+    """The JSON Schema of rollout.yml."""
+    print(schema_text(), end="")
+    return 0
+
+
+def token(call: Call) -> int:
+    """A token that lets a tester reach a version whatever its weight is."""
+    opened = open_service(call)
+    target = compose.target_of(opened.configuration, call.env, clock=now)
+    expires = now().date() + timedelta(days=call.arguments.days)
+    try:
+        text = target.tester_token(call.arguments.of, expires=expires)
+    except ValueError as wrong:
+        raise ConfigurationError(str(wrong), hint="choose another number of --days") from None
+    print(json.dumps({"token": text, "expires": expires.isoformat()}) if call.json else text)
+    return 0

@@ -1,0 +1,177 @@
+"""What a person can type, with an example for each verb."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rollout import __version__
+from rollout.core.events import Order
+
+EXIT_CODES: Final = """exit codes:
+   0  done: promoted, or under way (tick), or nothing wrong (doctor)
+   1  a defect in rollout itself
+   2  rollout.yml, an argument or a variable is wrong; nothing was changed
+   3  rolled back: the former release serves everybody
+   4  waiting for a person (tick)
+   5  refused: another rollout is under way, or the order is stale
+   6  the journal cannot be read or written, or has moved on
+   7  the target failed
+   8  the metrics cannot be had
+   9  a program is missing on this machine
+  10  doctor, or the look before a start, found something wrong
+ 128+ told to stop by a signal; the next run or tick goes on
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of the command line, checked as far as arguments can be."""
+
+    config: Path
+    journal: Path | None
+    json: bool
+    env: Mapping[str, str]
+    arguments: argparse.Namespace
+
+
+Verb = Callable[[Call], int]
+
+
+def execute(argv: list[str] | None, env: Mapping[str, str]) -> int:
+    """Run one verb; its exit code. Raises RolloutError, and SystemExit for wrong arguments."""
+    arguments = _parser(env).parse_args(argv)
+    call = Call(
+        config=getattr(arguments, "config", Path("rollout.yml")),
+        journal=getattr(arguments, "journal", None),
+        json=getattr(arguments, "json", False),
+        env=env,
+        arguments=arguments,
+    )
+    return _verb(arguments.verb)(call)
+
+
+def _verb(name: str) -> Verb:
+    """The function behind a verb. Imported here, so that no verb pays for the imports of another."""
+    match name:
+        case "run" | "tick":
+            from rollout.cli import driving  # noqa: PLC0415 - see above
+
+            return driving.run if name == "run" else driving.tick
+        case "demo":
+            from rollout.demo.run import demo  # noqa: PLC0415 - see above
+
+            return lambda call: demo(
+                directory=call.arguments.directory, report=call.arguments.report, plain=call.arguments.plain
+            )
+        case "status" | "plan" | "doctor" | "schema" | "token":
+            from rollout.cli import looking  # noqa: PLC0415 - see above
+
+            return {
+                "status": looking.status,
+                "plan": looking.plan,
+                "doctor": looking.doctor,
+                "schema": looking.schema,
+                "token": looking.token,
+            }[name]
+        case _:
+            from rollout.cli import orders  # noqa: PLC0415 - see above
+
+            return orders.order
+
+
+def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rollout",
+        description="Release as a canary, move traffic step by step, judge the metrics, go back by itself.",
+        epilog=EXIT_CODES + "\nexample:\n  rollout doctor && rollout run v1.4.0",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rollout {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _driving(verbs, env)
+    _orders(verbs, env)
+    _looking(verbs, env)
+    demo = _add(verbs, "demo", "try it all on this machine with a small chat service", "rollout demo")
+    demo.add_argument("--directory", type=Path, help="keep the files of the demo here (default: a temporary directory)")
+    demo.add_argument("--report", type=Path, default=Path("rollout-demo.html"), help="where the HTML report goes")
+    demo.add_argument("--plain", action="store_true", help="lines instead of a live view")
+    return parser
+
+
+def _driving(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:
+    for name, help_text, example in (
+        ("run", "start or continue a rollout, and stay until it has ended", "rollout run v1.4.0"),
+        ("tick", "one turn: look, decide, act, record; then leave", "rollout tick --json"),
+    ):
+        verb = _add(verbs, name, help_text, example)
+        _common(verb, env)
+        verb.add_argument("tag", nargs="?", help="the release to start; left out, the one under way goes on")
+        if name == "run":
+            verb.add_argument(
+                "--plain", action="store_true", help="lines instead of a live view (default: no terminal)"
+            )
+            verb.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts at the end")
+
+
+def _orders(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:
+    texts = {
+        Order.PROMOTE: "make the canary stable now, without the steps that are left",
+        Order.APPROVE: "let the current step move on",
+        Order.PAUSE: "hold the weight until resumed; a bad verdict still rolls back",
+        Order.RESUME: "go on after a pause",
+        Order.ABORT: "all traffic back to stable; after a promotion, to the former release while it is kept",
+    }
+    for order, text in texts.items():
+        verb = _add(verbs, order.value, text, f"rollout {order.value} --step 3")
+        _common(verb, env)
+        verb.add_argument("--step", type=int, metavar="N", help="refuse unless the rollout is at this step")
+        verb.add_argument("--rollout", metavar="ID", help="refuse unless this is the rollout under way")
+        verb.add_argument("--by", default=_person(env), help="who orders it (default: the user of this machine)")
+
+
+def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:
+    status = _add(verbs, "status", "where the rollout stands", "rollout status --json")
+    _common(status, env)
+    status.add_argument("--events", action="store_true", help="every event of the journal as well")
+    status.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts")
+    plan = _add(verbs, "plan", "the timetable of a rollout, and what is checked when", "rollout plan")
+    _common(plan, env)
+    doctor = _add(verbs, "doctor", "look for what would go wrong; change nothing", "rollout doctor")
+    _common(doctor, env)
+    _add(verbs, "schema", "print the JSON Schema of rollout.yml", "rollout schema > rollout.schema.json")
+    token = _add(verbs, "token", "print a token that lets a tester reach a version", "rollout token --days 7")
+    _common(token, env)
+    token.add_argument("--days", type=int, default=7, help="how long it is valid, 0 to 30 (default: 7)")
+    token.add_argument("--for", dest="of", choices=("canary", "stable"), default="canary", help="the version it opens")
+
+
+def _add(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_text: str, example: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _common(verb: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    default = Path(env.get("ROLLOUT_CONFIG") or "rollout.yml")
+    verb.add_argument("--config", "-c", type=Path, default=default, metavar="FILE", help="default: rollout.yml")
+    verb.add_argument("--journal", type=Path, metavar="DIR", help="where journals are (default: $ROLLOUT_JOURNAL)")
+    verb.add_argument("--json", action="store_true", help="one JSON document instead of text")
+
+
+def _person(env: Mapping[str, str]) -> str:
+    try:
+        return env.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -1,0 +1,79 @@
+"""From a configuration to the parts that carry it out: the only place that knows every adapter by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import assert_never
+
+from rollout.checks import Check, run_checks
+from rollout.config import Configuration
+from rollout.core.events import CheckResult
+from rollout.journals.file import FileJournal
+from rollout.metrics.access_log import AccessLogSource
+from rollout.metrics.base import Source
+from rollout.metrics.prometheus import PrometheusSource
+from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.targets.base import Target
+from rollout.targets.nginx.settings import NginxSettings
+from rollout.targets.nginx.target import NginxTarget
+
+
+def target_of(configuration: Configuration, env: Mapping[str, str], *, clock: Callable[[], datetime]) -> Target:
+    """The target that the configuration names."""
+    settings, plan = configuration.target, configuration.plan
+    match settings:
+        case NginxSettings():
+            return NginxTarget(
+                settings=settings,
+                service=plan.service,
+                environment=plan.environment,
+                image=configuration.image,
+                env=env,
+                clock=clock,
+            )
+        case _:
+            assert_never(settings)
+
+
+def source_of(configuration: Configuration) -> Source:
+    """The source of metrics that the configuration names."""
+    settings, plan = configuration.metrics, configuration.plan
+    match settings:
+        case PrometheusSettings():
+            return PrometheusSource(settings)
+        case AccessLogSettings():
+            log = configuration.target.access_log_path(service=plan.service)
+            return AccessLogSource(settings, service=plan.service, path=log)
+        case _:
+            assert_never(settings)
+
+
+class ConfiguredChecks:
+    """The checks of the configuration, with the environment their programs get."""
+
+    def __init__(self, checks: tuple[Check, ...], env: Mapping[str, str]) -> None:
+        self._checks = checks
+        self._env = env
+
+    def __call__(self, *, canary: str, stable: str | None) -> tuple[CheckResult, ...]:
+        """Run them all against the two addresses; one that fails is a result and no exception."""
+        return run_checks(self._checks, canary_url=canary, stable_url=stable, env=self._env)
+
+
+def journal_of(configuration: Configuration, *, root: Path | None, env: Mapping[str, str]) -> FileJournal:
+    """The journal of the service and environment, below `root` or where journals are on this machine."""
+    plan = configuration.plan
+    return FileJournal((root or default_root(env)) / plan.service / plan.environment)
+
+
+def default_root(env: Mapping[str, str]) -> Path:
+    """Where journals are: $ROLLOUT_JOURNAL, else /var/lib/rollout/journal for root, else the user's state directory."""
+    if env.get("ROLLOUT_JOURNAL"):
+        return Path(env["ROLLOUT_JOURNAL"])
+    if os.geteuid() == 0:
+        return Path("/var/lib/rollout/journal")
+    home = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "rollout" / "journal"
