@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import assert_never
 
@@ -17,25 +17,52 @@ from rollout.metrics.base import Source
 from rollout.metrics.prometheus import PrometheusSource
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
 from rollout.targets.base import Target
+from rollout.targets.nginx import tokens
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
 
 
 def target_of(configuration: Configuration, env: Mapping[str, str], *, clock: Callable[[], datetime]) -> Target:
     """The target that the configuration names."""
-    settings, plan = configuration.target, configuration.plan
+    settings = configuration.target
     match settings:
         case NginxSettings():
-            return NginxTarget(
-                settings=settings,
-                service=plan.service,
-                environment=plan.environment,
-                image=configuration.image,
-                env=env,
-                clock=clock,
-            )
+            return _nginx(configuration, settings, env, clock)
         case _:
             assert_never(settings)
+
+
+def tester_token(
+    configuration: Configuration,
+    env: Mapping[str, str],
+    *,
+    version: tokens.Version,
+    expires: date,
+    clock: Callable[[], datetime],
+) -> str:
+    """A token that lets a tester reach a version whatever its weight is. Raises ValueError for a date out of range."""
+    settings = configuration.target
+    match settings:
+        case NginxSettings():
+            key = _nginx(configuration, settings, env, clock).tester_key()
+            service = configuration.plan.service
+            return tokens.issue(key, service=service, version=version, expires=expires, today=clock().date())
+        case _:
+            assert_never(settings)
+
+
+def _nginx(
+    configuration: Configuration, settings: NginxSettings, env: Mapping[str, str], clock: Callable[[], datetime]
+) -> NginxTarget:
+    plan = configuration.plan
+    return NginxTarget(
+        settings=settings,
+        service=plan.service,
+        environment=plan.environment,
+        image=configuration.image,
+        env=env,
+        clock=clock,
+    )
 
 
 def source_of(configuration: Configuration) -> Source:

@@ -98,10 +98,11 @@ def schema(call: Call) -> int:  # noqa: ARG001 - a verb takes the call
 def token(call: Call) -> int:
     """A token that lets a tester reach a version whatever its weight is."""
     opened = open_service(call)
-    target = compose.target_of(opened.configuration, call.env, clock=now)
     expires = now().date() + timedelta(days=call.arguments.days)
     try:
-        text = target.tester_token(call.arguments.of, expires=expires)
+        text = compose.tester_token(
+            opened.configuration, call.env, version=call.arguments.of, expires=expires, clock=now
+        )
     except ValueError as wrong:
         raise ConfigurationError(str(wrong), hint="choose another number of --days") from None
     print(json.dumps({"token": text, "expires": expires.isoformat()}) if call.json else text)
