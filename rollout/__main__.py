@@ -8,7 +8,7 @@ import signal
 import sys
 from types import FrameType
 
-from rollout.cli import execute
+from rollout.cli import Call, execute
 from rollout.errors import Interruption, RolloutError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -20,16 +20,22 @@ def main(argv: list[str] | None = None) -> int:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
-        return execute(arguments, os.environ)
+        return execute(arguments, os.environ, demo=_demo)
     except RolloutError as error:
         _explain(error, as_json="--json" in arguments)
         return error.exit_code
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment] - whoever read it is gone: nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody is left to flush to at exit
         return 128 + signal.SIGPIPE
     except Interruption as interruption:
         print(f"told to stop ({interruption.signal}); `rollout run` or `rollout tick` goes on", file=sys.stderr)
         return 128 + interruption.number
+
+
+def _demo(call: Call) -> int:
+    from rollout.demo.run import demo  # noqa: PLC0415 - no other verb pays for it
+
+    return demo(directory=call.arguments.directory, report=call.arguments.report, plain=call.arguments.plain)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

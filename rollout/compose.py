@@ -83,11 +83,16 @@ class ConfiguredChecks:
 
     def __init__(self, checks: tuple[Check, ...], env: Mapping[str, str]) -> None:
         self._checks = checks
-        self._env = env
+        self._env = {name: value for name, value in env.items() if not _is_the_runners_own(name)}
 
     def __call__(self, *, canary: str, stable: str | None) -> tuple[CheckResult, ...]:
         """Run them all against the two addresses; one that fails is a result and no exception."""
         return run_checks(self._checks, canary_url=canary, stable_url=stable, env=self._env)
+
+
+def _is_the_runners_own(name: str) -> bool:
+    """What a workflow gives to rollout and a check has no business with."""
+    return name in ("GITHUB_TOKEN", "GH_TOKEN") or name.startswith(("ACTIONS_", "INPUT_"))
 
 
 def journal_of(configuration: Configuration, *, root: Path | None, env: Mapping[str, str]) -> FileJournal:

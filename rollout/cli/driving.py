@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
 from rollout import engine
 from rollout.cli import documents
+from rollout.cli.announcing import Announcer
 from rollout.cli.audience import Live, Log, Quiet, Viewer
 from rollout.cli.charts import write_page
 from rollout.cli.looking import findings_of
 from rollout.cli.opening import Opened, now, open_service, ports_of
-from rollout.core.decisions import Finish, Outcome, Wait
+from rollout.core.decisions import Decision, Finish, Outcome, Wait
 from rollout.core.finding import Severity
+from rollout.core.machine import Observation
+from rollout.core.state import State
 from rollout.errors import ROLLED_BACK, WAITING_FOR_A_PERSON, Unfit
+from rollout.notify.channels import Channels
 from rollout.report.findings import findings_text
 
 if TYPE_CHECKING:
@@ -26,7 +32,7 @@ def run(call: Call) -> int:
     opened = open_service(call)
     with ExitStack() as stack:
         viewer = stack.enter_context(_viewer(call, opened))
-        ports = ports_of(call, opened, viewer)
+        ports = ports_of(call, opened, _all(viewer, stack.enter_context(_announcing(opened))))
         try:
             if call.arguments.tag is not None:
                 _start(opened, ports, call.arguments.tag)
@@ -41,8 +47,8 @@ def run(call: Call) -> int:
 def tick(call: Call) -> int:
     """One turn of the rollout under way, or the first one of the release that was named."""
     opened = open_service(call)
-    with Quiet() if call.json else Log(opened.journal) as viewer:
-        ports = ports_of(call, opened, viewer)
+    with Quiet() if call.json else Log(opened.journal) as viewer, _announcing(opened) as announcer:
+        ports = ports_of(call, opened, _all(viewer, announcer))
         try:
             if call.arguments.tag is not None:
                 _start(opened, ports, call.arguments.tag)
@@ -58,6 +64,24 @@ def _viewer(call: Call, opened: Opened) -> Viewer:
     if call.arguments.plain or not sys.stdout.isatty():
         return Log(opened.journal)
     return Live(opened.journal)
+
+
+@contextmanager
+def _announcing(opened: Opened) -> Iterator[engine.Audience]:
+    urls = [url.get_secret_value() for url in opened.configuration.notify]
+    with Channels(urls, complain=lambda text: print(text, file=sys.stderr)) as channels:
+        yield Announcer(opened.journal, channels.send)
+
+
+def _all(*audiences: engine.Audience) -> engine.Audience:
+    """Everybody is told; one who stumbles keeps nobody else from hearing it."""
+
+    def tell(state: State, observation: Observation, decision: Decision, at: datetime) -> None:
+        for audience in audiences:
+            with suppress(Exception):
+                audience(state, observation, decision, at)
+
+    return tell
 
 
 def _start(opened: Opened, ports: engine.Ports, tag: str) -> None:

@@ -43,8 +43,11 @@ class Call:
 Verb = Callable[[Call], int]
 
 
-def execute(argv: list[str] | None, env: Mapping[str, str]) -> int:
-    """Run one verb; its exit code. Raises RolloutError, and SystemExit for wrong arguments."""
+def execute(argv: list[str] | None, env: Mapping[str, str], *, demo: Verb) -> int:
+    """Run one verb; its exit code. Raises RolloutError, and SystemExit for wrong arguments.
+
+    `demo` is handed in, as the demo stands above the command line: it types what a user would.
+    """
     arguments = _parser(env).parse_args(argv)
     call = Call(
         config=getattr(arguments, "config", Path("rollout.yml")),
@@ -53,7 +56,7 @@ def execute(argv: list[str] | None, env: Mapping[str, str]) -> int:
         env=env,
         arguments=arguments,
     )
-    return _verb(arguments.verb)(call)
+    return demo(call) if arguments.verb == "demo" else _verb(arguments.verb)(call)
 
 
 def _verb(name: str) -> Verb:
@@ -63,12 +66,6 @@ def _verb(name: str) -> Verb:
             from rollout.cli import driving  # noqa: PLC0415 - see above
 
             return driving.run if name == "run" else driving.tick
-        case "demo":
-            from rollout.demo.run import demo  # noqa: PLC0415 - see above
-
-            return lambda call: demo(
-                directory=call.arguments.directory, report=call.arguments.report, plain=call.arguments.plain
-            )
         case "status" | "plan" | "doctor" | "schema" | "token":
             from rollout.cli import looking  # noqa: PLC0415 - see above
 

@@ -40,17 +40,6 @@ def parse_duration(text: str) -> timedelta:
     return sum((int(n) * unit for n, (_, unit) in zip(amounts, _UNITS, strict=True)), timedelta(0))
 
 
-def write_duration(duration: timedelta) -> str:
-    """The duration as `parse_duration` reads it, such as `1h30m`; less than a millisecond is dropped."""
-    left = duration // _UNITS["ms"]
-    parts: list[str] = []
-    for unit in ("d", "h", "m", "s", "ms"):
-        amount, left = divmod(left, _UNITS[unit] // _UNITS["ms"])
-        if amount:
-            parts.append(f"{amount}{unit}")
-    return "".join(parts) or "0s"
-
-
 def format_duration(duration: timedelta) -> str:
     """Write a duration for people: `30 s`, `5 min`, `2 h 5 min`. Parts below a millisecond are left out."""
     sign = "-" if duration < timedelta(0) else ""

@@ -154,7 +154,7 @@ def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
     if seen.weight == state.ordered:
         if state.seen_at is not None:
             return None
-        return Decision(then=Again(), noting=(WeightSeen(at=now, weight=state.ordered, step=state.step), *noted))
+        return Decision(then=Again(), noting=(WeightSeen(at=now, weight=state.ordered, step=state.step),))
     if state.drift != seen.weight and (state.seen_at is not None or state.pending is None):
         return Decision(then=Again(), noting=(Drifted(at=now, expected=state.ordered, seen=seen.weight), *noted))
     if state.drift is not None and seen.weight < state.ordered and not _restores(state):

@@ -68,8 +68,8 @@ class Selector:
 
     @property
     def names_version(self) -> bool:
-        """Whether some matcher holds `$version`; without it canary and stable would be the same series."""
-        return any(VERSION in matcher.value for matcher in self.matchers)
+        """Whether some label must equal `$version`; without it canary and stable would be the same series."""
+        return any(VERSION in matcher.value and matcher.operator in ("=", "=~") for matcher in self.matchers)
 
     def of(self, version: str) -> Selector:
         """The selector with `$version` put in; as a value, so nothing has to be escaped here."""

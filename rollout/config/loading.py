@@ -1,0 +1,207 @@
+"""From the file to a Configuration: read, expand, check and build, and one error that names every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, assert_never
+
+from pydantic import SecretStr, ValidationError
+
+from rollout.checks import Check
+from rollout.config import policy, rules
+from rollout.config.document import LARGEST, Document, Loc, Mistake, read
+from rollout.config.file import File, GateSection, StepSection
+from rollout.config.variables import Expanded, expand
+from rollout.config.wording import explain
+from rollout.core.plan import Gate, Plan, Step
+from rollout.errors import ConfigurationError
+from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.targets.nginx.settings import NginxSettings
+
+TargetSettings = NginxSettings
+MetricsSettings = PrometheusSettings | AccessLogSettings
+
+MOST_SHOWN = 100
+"""Mistakes; who has more has given another file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What rollout.yml says, checked: the plan, and the settings of the adapters that carry it out."""
+
+    path: Path
+    plan: Plan
+    image: str
+    """The repository of the image, without tag and digest."""
+    target: TargetSettings
+    metrics: MetricsSettings
+    checks: tuple[Check, ...] = ()
+    notify: tuple[SecretStr, ...] = ()
+
+    @property
+    def target_name(self) -> Literal["nginx"]:
+        """The key under `target` that names the adapter."""
+        return "nginx"
+
+    @property
+    def metrics_name(self) -> Literal["prometheus", "access_log"]:
+        """The key under `metrics` that names the adapter."""
+        match self.metrics:
+            case PrometheusSettings():
+                return "prometheus"
+            case AccessLogSettings():
+                return "access_log"
+            case _:
+                assert_never(self.metrics)
+
+
+def load(path: Path, *, env: Mapping[str, str]) -> Configuration:
+    """Read a rollout.yml, with `${NAME}` taken from `env`.
+
+    Raises ConfigurationError, whose message has a line `rollout.yml:12:5: steps[2].weight: what is wrong` for every
+    mistake in the order of the file, each with what to do about it. Values from `env` are not in it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(4 * LARGEST + 1)
+    except FileNotFoundError:
+        hint = "Write one: it needs `service`, `image`, `target` and `metrics` (see docs/configuration.md)."
+        raise ConfigurationError(f"{path} does not exist", hint=hint) from None
+    except OSError as wrong:
+        raise ConfigurationError(
+            f"{path} cannot be read: {wrong.strerror}", hint="Check the path and its rights."
+        ) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        line = data.count(b"\n", 0, wrong.start) + 1
+        raise ConfigurationError(f"{path}:{line}: this is not UTF-8 text", hint="Save the file as UTF-8.") from None
+    return parse(text, path=path, env=env)
+
+
+def parse(text: str, *, path: Path, env: Mapping[str, str]) -> Configuration:
+    """As `load`, for a text; `path` is its name in messages."""
+    document = read(text)
+    if document.content is None and document.mistakes:
+        raise _error(path, document.mistakes)
+    expanded = expand(document, env)
+    mistakes = [*document.mistakes, *expanded.mistakes]
+    unset = {mistake.loc for mistake in expanded.mistakes}
+    file: File | None = None
+    try:
+        file = File.model_validate(expanded.content)
+    except ValidationError as wrong:
+        # What an unset variable leaves behind is no second mistake.
+        explained = explain(wrong.errors(include_url=False), document=document, expanded=expanded)
+        mistakes += [mistake for mistake in explained if mistake.loc not in unset]
+    found = {mistake.loc for mistake in mistakes}
+    mistakes += [mistake for mistake in _rules(document, expanded) if mistake.loc not in found]
+    if file is None or mistakes:
+        raise _error(path, mistakes)
+    return _configuration(file, document, path)
+
+
+def _rules(document: Document, expanded: Expanded) -> Iterator[Mistake]:
+    if isinstance(expanded.content, dict):
+        for broken in rules.check(expanded.content):
+            place = document.place(broken.loc)
+            yield Mistake(place=place, loc=broken.loc, message=broken.message, hint=broken.hint)
+
+
+def _error(path: Path, mistakes: Iterable[Mistake]) -> ConfigurationError:
+    ordered = sorted(mistakes, key=lambda mistake: (mistake.place, mistake.where))
+    lines: list[str] = []
+    for mistake in ordered[:MOST_SHOWN]:
+        where = f"{mistake.where}: " if mistake.loc else ""
+        lines.append(f"{path}:{mistake.place.line}:{mistake.place.column}: {where}{_line(mistake.message)}")
+        if mistake.hint:
+            lines.append(f"  {_line(mistake.hint)}")
+    if len(ordered) > MOST_SHOWN:
+        lines.append(f"and {len(ordered) - MOST_SHOWN:,} more")
+    return ConfigurationError("\n".join(lines))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _configuration(file: File, document: Document, path: Path) -> Configuration:
+    target = file.target.nginx
+    metrics = file.metrics.prometheus or file.metrics.access_log
+    assert target is not None  # the rules ask for one of each
+    assert metrics is not None
+    try:
+        plan = _plan(file)
+    except _Unfit as wrong:
+        raise _error(path, [Mistake(place=document.place(wrong.loc), loc=wrong.loc, message=wrong.message)]) from None
+    return Configuration(
+        path=path,
+        plan=plan,
+        image=file.image,
+        target=target,
+        metrics=metrics,
+        checks=file.checks,
+        notify=file.notify,
+    )
+
+
+class _Unfit(Exception):
+    """A value of the core refused what the rules let pass; the core has the last word."""
+
+    def __init__(self, loc: Loc, message: str) -> None:
+        super().__init__(message)
+        self.loc = loc
+        self.message = message
+
+
+def _plan(file: File) -> Plan:
+    steps = tuple(_step(step, at) for at, step in enumerate(file.steps)) or policy.STEPS
+    gates = tuple(_gate(gate, at) for at, gate in enumerate(file.gates)) or _built_in_gates(file)
+    try:
+        return Plan(
+            service=file.service,
+            environment=file.environment,
+            steps=steps,
+            gates=gates,
+            false_rollback=file.false_rollback,
+            interval=file.interval,
+            warm_up=file.warm_up,
+            blind_budget=file.blind.budget,
+            on_blind=file.blind.action,
+            on_drift=file.drift,
+            patience=file.patience,
+            drain=file.drain,
+            keep=file.keep,
+        )
+    except ValueError as wrong:
+        raise _Unfit((), str(wrong)) from None
+
+
+def _step(step: StepSection, at: int) -> Step:
+    try:
+        return Step(weight=step.weight, soak=step.soak, approve=step.approve)
+    except ValueError as wrong:
+        raise _Unfit(("steps", at), str(wrong)) from None
+
+
+def _gate(gate: GateSection, at: int) -> Gate:
+    try:
+        return Gate(
+            name=gate.name,
+            failures=gate.failures,
+            total=gate.total,
+            max=gate.max,
+            max_ratio=gate.max_ratio,
+            min_requests=gate.min_requests,
+            observe=gate.observe,
+        )
+    except ValueError as wrong:
+        raise _Unfit(("gates", at), str(wrong)) from None
+
+
+def _built_in_gates(file: File) -> tuple[Gate, ...]:
+    if file.metrics.access_log is not None:
+        return (policy.http_gate(file.service),)
+    return (policy.http_gate(file.service), policy.llm_gate(file.service))
