@@ -4,9 +4,9 @@
     <directory>/lease.json       who drives the rollout, and until when
     <directory>/lock             held (flock) while one of the others changes
 
-Each sum covers the one before, so that a changed, lost or doubled line anywhere is noticed. A last line without its
-line break is a write that was cut off by a crash: it is set aside in `<file>.torn` by the next write. Anything else
-that cannot be read blocks.
+Each sum covers the one before, so that a changed, lost or doubled line anywhere is noticed. A file appears whole, with
+its first line, by a rename. A last line without its line break is a write that was cut off by a crash: it is set aside
+in `<file>.torn` by the next write. Anything else that cannot be read blocks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -37,15 +38,12 @@ class FileJournal:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._read = _Parsed(number=0)
+        self._read = _Parsed()
 
     def read(self) -> Record:
         """The latest rollout's events. Raises JournalUnreadable."""
         parsed = self._parsed()
-        if not parsed.events and parsed.number:
-            number = parsed.number - 1
-            return Record(head=parsed.head, number=number, repaired=parsed.torn_note)
-        return Record(events=tuple(parsed.events), head=parsed.head, number=parsed.number, repaired=parsed.torn_note)
+        return Record(events=parsed.events, head=parsed.head, number=parsed.number, repaired=parsed.torn_note)
 
     def begin(self, started: Started, *, expect: str) -> str:
         """Claim the next rollout; the new head. Raises JournalMoved, JournalUnwritable."""
@@ -53,17 +51,21 @@ class FileJournal:
             parsed = self._parsed()
             if parsed.head != expect:
                 raise JournalMoved("another rollout has begun in the meantime")
-            number = parsed.number + 1 if parsed.events or not parsed.number else parsed.number
-            self._read = _Parsed(number=number)
-            return self._write((started,))
+            text, begun = _Parsed(number=parsed.number + 1).grown((started,))
+            _replace(self._path(begun.number), text)
+            self._read = begun
+            return begun.head
 
     def append(self, events: tuple[Event, ...], *, expect: str) -> str:
         """Write events after the head that was read; the new head. Raises JournalMoved, JournalUnwritable."""
         with self._locked():
             parsed = self._parsed()
-            if parsed.head != expect:
+            if parsed.head != expect or not parsed.number:
                 raise JournalMoved("the journal has moved on in the meantime")
-            return self._write(events)
+            text, grown = parsed.grown(events)
+            self._write(parsed, text)
+            self._read = grown
+            return grown.head
 
     def take(self, lease: Lease, *, now: datetime) -> Lease | None:
         """Take or renew the lease. One of a process of this machine that is gone counts as given back."""
@@ -71,7 +73,8 @@ class FileJournal:
             held = self._lease()
             if held is not None and held.owner != lease.owner and held.until > now and not _gone(held.owner):
                 return held
-            self._replace_lease(lease)
+            text = json.dumps({"owner": lease.owner, "until": lease.until.isoformat()})
+            _replace(self._lease_path, text.encode())
             return None
 
     def release(self, owner: str) -> None:
@@ -88,26 +91,17 @@ class FileJournal:
     def _lease(self) -> Lease | None:
         try:
             held = json.loads(self._lease_path.read_text())
-            return Lease(owner=str(held["owner"]), until=datetime.fromisoformat(held["until"]))
+            lease = Lease(owner=str(held["owner"]), until=datetime.fromisoformat(held["until"]))
+            if lease.until.tzinfo is None:
+                raise ValueError("its time has no time zone")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as wrong:
+        except (OSError, ValueError, KeyError, TypeError) as wrong:
             raise JournalUnreadable(
                 f"the lease {self._lease_path} cannot be read: {type(wrong).__name__}",
                 hint="make sure that no rollout of this service runs, then remove that file",
             ) from None
-
-    def _replace_lease(self, lease: Lease) -> None:
-        text = json.dumps({"owner": lease.owner, "until": lease.until.isoformat()})
-        fresh = self._lease_path.with_suffix(".new")
-        try:
-            with fresh.open("w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._lease_path)
-        except OSError as wrong:
-            raise _unwritable(self._lease_path, wrong) from None
+        return lease
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -135,27 +129,26 @@ class FileJournal:
         except OSError as wrong:
             raise JournalUnreadable(f"{self._directory} cannot be read: {wrong.strerror}") from None
         number = max((int(name[1]) for name in found if name), default=0)
-        if number != self._read.number:
-            self._read = _Parsed(number=number)
+        if number < self._read.number:
+            raise _corrupt(self._path(self._read.number), 1, "it was there before, and is gone")
+        known = self._read if number == self._read.number else _Parsed(number=number)
         if number:
             path = self._path(number)
             try:
                 with path.open("rb") as file:
-                    if file.seek(0, os.SEEK_END) < self._read.size:
-                        raise _corrupt(path, len(self._read.events), "it was there before, and is gone")
-                    file.seek(self._read.size)
-                    self._read.feed(file.read(), path)
+                    if file.seek(0, os.SEEK_END) < known.size:
+                        raise _corrupt(path, len(known.events), "it was there before, and is gone")
+                    file.seek(known.size)
+                    known = known.fed(file.read(), path)
             except OSError as wrong:
                 raise JournalUnreadable(f"{path} cannot be read: {wrong.strerror}") from None
-        return self._read
+        self._read = known
+        return known
 
-    def _write(self, events: tuple[Event, ...]) -> str:
-        parsed = self._read
+    def _write(self, parsed: _Parsed, text: bytes) -> None:
         path = self._path(parsed.number)
-        new = not path.exists()
-        lines, last_sum = _lines(events, seq=len(parsed.events), last_sum=parsed.last_sum)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, os.O_RDWR)
         except OSError as wrong:
             raise _unwritable(path, wrong) from None
         try:
@@ -163,7 +156,7 @@ class FileJournal:
                 path.with_suffix(".torn").write_bytes(parsed.torn)
             os.ftruncate(descriptor, parsed.size)
             os.lseek(descriptor, parsed.size, os.SEEK_SET)
-            _write_all(descriptor, lines)
+            _write_all(descriptor, text)
             os.fsync(descriptor)
         except OSError as wrong:
             with contextlib.suppress(OSError):
@@ -171,21 +164,17 @@ class FileJournal:
             raise _unwritable(path, wrong) from None
         finally:
             os.close(descriptor)
-        if new:
-            _sync_directory(self._directory)
-        parsed.grow(events, len(lines), last_sum)
-        return parsed.head
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Parsed:
-    """What has been read of one file: the only thing that changes while a journal is open."""
+    """What has been read of one file. It never changes, so a signal in the middle of a read leaves the former one."""
 
-    def __init__(self, *, number: int) -> None:
-        self.number = number
-        self.events: list[Event] = []
-        self.size = 0
-        self.last_sum = ""
-        self.torn = b""
+    number: int = 0
+    events: tuple[Event, ...] = ()
+    size: int = 0
+    last_sum: str = ""
+    torn: bytes = b""
 
     @property
     def head(self) -> str:
@@ -195,31 +184,37 @@ class _Parsed:
     def torn_note(self) -> str:
         return "the last line was cut off by a crash while it was written, and is left out" if self.torn else ""
 
-    def feed(self, text: bytes, path: Path) -> None:
+    def fed(self, text: bytes, path: Path) -> _Parsed:
+        """With what stands in the file after what was read before. Raises JournalUnreadable."""
         *lines, rest = text.split(b"\n")
-        for line in lines:
-            self._take(line, path)
-            self.size += len(line) + 1
-        if rest and _sound(rest[:-1], len(self.events), self.last_sum):
-            raise _corrupt(path, len(self.events) + 1, "its line break was changed")
-        self.torn = rest
+        events: list[Event] = []
+        last_sum = self.last_sum
+        for seq, line in enumerate(lines, start=len(self.events)):
+            event, last_sum = _event(line, seq, last_sum, path)
+            events.append(event)
+        count = len(self.events) + len(events)
+        if not count:
+            raise _corrupt(path, 1, "the beginning of the rollout is not whole")
+        if rest and _sound(rest[:-1], count, last_sum):
+            raise _corrupt(path, count + 1, "its line break was changed")
+        size = self.size + len(text) - len(rest)
+        return replace(self, events=(*self.events, *events), size=size, last_sum=last_sum, torn=rest)
 
-    def grow(self, events: tuple[Event, ...], size: int, last_sum: str) -> None:
-        self.events.extend(events)
-        self.size += size
-        self.last_sum = last_sum
-        self.torn = b""
+    def grown(self, events: tuple[Event, ...]) -> tuple[bytes, _Parsed]:
+        """The lines to write for more events, and what has been read once they are written."""
+        text, last_sum = _lines(events, seq=len(self.events), last_sum=self.last_sum)
+        size = self.size + len(text)
+        return text, replace(self, events=(*self.events, *events), size=size, last_sum=last_sum, torn=b"")
 
-    def _take(self, line: bytes, path: Path) -> None:
-        number = len(self.events) + 1
-        found = _LINE.fullmatch(line)
-        if found is None or not _sound(line, len(self.events), self.last_sum):
-            raise _corrupt(path, number, "it is not the line that was written")
-        try:
-            self.events.append(codec.load(found[3]))
-        except codec.UnreadableEvent as wrong:
-            raise _corrupt(path, number, str(wrong)) from None
-        self.last_sum = found[2].decode()
+
+def _event(line: bytes, seq: int, last_sum: str, path: Path) -> tuple[Event, str]:
+    found = _LINE.fullmatch(line)
+    if found is None or not _sound(line, seq, last_sum):
+        raise _corrupt(path, seq + 1, "it is not the line that was written")
+    try:
+        return codec.load(found[3]), found[2].decode()
+    except codec.UnreadableEvent as wrong:
+        raise _corrupt(path, seq + 1, str(wrong)) from None
 
 
 def _lines(events: tuple[Event, ...], *, seq: int, last_sum: str) -> tuple[bytes, str]:
@@ -257,6 +252,22 @@ def _unwritable(path: Path, wrong: OSError) -> JournalUnwritable:
 def _write_all(descriptor: int, text: bytes) -> None:
     while text:
         text = text[os.write(descriptor, text) :]
+
+
+def _replace(path: Path, text: bytes) -> None:
+    """Put the text in place of the file as a whole, or leave it as it was. Raises JournalUnwritable."""
+    fresh = path.with_suffix(".new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_directory(path.parent)
+    except OSError as wrong:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise _unwritable(path, wrong) from None
 
 
 def _sync_directory(directory: Path) -> None:

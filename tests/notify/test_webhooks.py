@@ -37,7 +37,7 @@ class Take(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         """Keep the test's output clean."""
 
 
@@ -53,14 +53,14 @@ def receiver() -> Iterator[Receiver]:
 
 def test_slack_gets_escaped_text() -> None:
     """Slack reads & < > as markup."""
-    assert {"text": "chat in production: v2 &lt;b&gt;\n&amp; more"} == body("hooks.slack.com", MESSAGE)
+    assert body("hooks.slack.com", MESSAGE) == {"text": "chat in production: v2 &lt;b&gt;\n&amp; more"}
 
 
 def test_wecom_gets_text_that_fits() -> None:
     """WeCom refuses more than 2,048 bytes; a character is not cut in two."""
     long = Message(title="发布" * 2000, text="", reason="started")
     sent = body("qyapi.weixin.qq.com", long)
-    assert "text" == sent["msgtype"]
+    assert sent["msgtype"] == "text"
     content = sent["text"]
     assert isinstance(content, dict)
     assert WECOM_BYTES - 3 <= len(content["content"].encode()) <= WECOM_BYTES
@@ -89,6 +89,6 @@ def test_one_channel_that_fails_stops_no_other(receiver: Receiver) -> None:
     with Channels(urls, complain=complaints.append) as channels:
         channels.send(MESSAGE)
         channels.send(Message(title="second", text="", reason="promoted"))
-    assert 4 == len(complaints)
+    assert len(complaints) == 4
     titles = [sent["title"] for sent in receiver.bodies if isinstance(sent, dict)]
     assert [MESSAGE.title] * 2 + ["second"] * 2 == sorted(titles)
