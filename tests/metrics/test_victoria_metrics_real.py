@@ -1,0 +1,87 @@
+"""The Prometheus source against VictoriaMetrics, which answers the same query API from another engine."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from rollout.core.finding import Severity
+from rollout.core.selector import Matcher, Selector, parse
+from rollout.demo.processes import free_port, running
+from rollout.metrics.prometheus import PrometheusSource
+
+if TYPE_CHECKING:
+    from tests.metrics.conftest import Exporter
+
+PROGRAM = shutil.which("victoria-metrics")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(PROGRAM is None, reason="victoria-metrics is not installed"),
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
+    """VictoriaMetrics, scraping the exporter five times a second, with young samples in view at once."""
+    address = f"127.0.0.1:{free_port()}"
+    config = tmp_path / "scrape.yml"
+    job = {"job_name": "chat", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}
+    config.write_text(json.dumps({"global": {"scrape_interval": "200ms"}, "scrape_configs": [job]}))
+    argv = [
+        str(PROGRAM),
+        f"-promscrape.config={config}",
+        f"-storageDataPath={tmp_path / 'data'}",
+        f"-httpListenAddr={address}",
+        "-search.latencyOffset=0s",
+    ]
+    with running(argv, log=tmp_path / "log", ready=lambda: answers(f"http://{address}/health")):
+        yield f"http://{address}"
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
+def test_raw_samples_are_what_was_exposed(
+    exporter: Exporter,
+    server: str,
+    source_at: Callable[..., PrometheusSource],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    """Values, resets, first values of new label sets and odd label values come through as they were exposed."""
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    hostile = 'a"} or up{job=~".*'
+
+    def expose(name: str, value: float) -> None:
+        exporter.set(name, value)
+        told = len(exporter.scrapes)
+        eventually(lambda: len(exporter.scrapes) >= told + 2)
+
+    def read(selector: Selector) -> list[list[float]]:
+        found = source.series(selector, since=began, until=datetime.now(UTC))
+        return [[sample.value for sample in one.samples if not math.isnan(sample.value)] for one in found]
+
+    source = source_at(server)
+    for value in (5.0, 8.0, 2.0):
+        expose('told_total{code="200"}', value)
+    expose('told_total{code="503"}', 7.0)
+    expose('told_total{who="a\\"} or up{job=~\\".*"}', 1.0)
+    exporter.remove('told_total{code="200"}')
+    strange = Selector(metric="told_total", matchers=(Matcher(label="who", operator="=", value=hostile),))
+    eventually(lambda: len(read(strange)) == 1)
+    eventually(lambda: read(parse('told_total{code="200"}')) == [exporter.history('told_total{code="200"}')])
+    [failed] = read(parse('told_total{code=~"5.."}'))
+    assert set(failed) == {7.0}
+    findings = list(source.diagnose((parse('told_total{code="200", who!="$version"}'),), now=datetime.now(UTC)))
+    assert [finding.severity for finding in findings] == [Severity.OK, Severity.ERROR]
