@@ -1,0 +1,1 @@
+"""One machine with nginx and Docker or Podman. Import `target.NginxTarget` and `settings.NginxSettings` from here."""
