@@ -69,9 +69,8 @@ def _why(text: str | bytes, errors: list[ErrorDetails]) -> str:
     unknown = [error for error in errors if error["type"] in _UNKNOWN]
     if not unknown:
         return _sentence(errors[0])
-    *place, last = unknown[0]["loc"]
-    if unknown[0]["type"] == "literal_error" and last == "kind" and len(unknown) == len(_ACTIONS):
-        return f"{'.'.join(str(part) for part in place[:-1])}: its kind is unknown; a newer version may have written it"
+    if len([error for error in unknown if error["loc"][-1:] == ("kind",)]) == len(_ACTIONS):
+        return "its action is unknown; a newer version may have written it"
     return f"{_sentence(unknown[0])}; a newer version may have written it"
 
 

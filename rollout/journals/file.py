@@ -38,6 +38,7 @@ class FileJournal:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._lock = _Lock(directory / "lock")
         self._read = _Parsed()
 
     def read(self) -> Record:
@@ -105,17 +106,15 @@ class FileJournal:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        path = self._directory / "lock"
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock.take()
         except OSError as wrong:
-            raise _unwritable(path, wrong) from None
+            raise _unwritable(self._directory / "lock", wrong) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            self._lock.give_back()
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:06d}.jsonl"
@@ -164,6 +163,42 @@ class FileJournal:
             raise _unwritable(path, wrong) from None
         finally:
             os.close(descriptor)
+
+
+class _Lock:
+    """Keeps other processes out. Who has it can take it again: a signal may come before it has been given back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Wait for the lock. Raises OSError."""
+        while True:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if self._still_there():
+                return
+            self._close()
+
+    def give_back(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _still_there(self) -> bool:
+        """Whether the file that is locked is the one that others would lock."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self._close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
