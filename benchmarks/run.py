@@ -1,0 +1,78 @@
+"""One command for every measurement: `make bench`, or `python -m benchmarks.run NAME...` for some of them.
+
+A run of all of them writes the table into benchmarks/README.md; a run of some only prints it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks import dropped, rollback, stickiness
+from benchmarks.stage import Parts, Row, real_parts
+from rollout.demo.processes import find_program
+
+MEASUREMENTS: Final[Mapping[str, Callable[[Parts], Iterator[Row]]]] = {
+    "dropped": dropped.measure,
+    "rollback": rollback.measure,
+    "stickiness": stickiness.measure,
+}
+README: Final = Path(__file__).with_name("README.md")
+TEXT: Final = """\
+# Benchmarks
+
+Measured on real parts (a container engine, nginx, the demo's service in two releases) by
+
+```
+make bench
+```
+
+which writes this page. `make bench ARGS="dropped rollback"` prints some of the measurements only: {names}. All load
+stays on 127.0.0.1. Nothing here is asserted by a test: machines differ, and a busy one is slower.
+
+{table}
+
+Machine: {machine}.
+"""
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the named measurements, or all; 2 for a name that is none."""
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        print(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    with real_parts() as parts:
+        for name in names or MEASUREMENTS:
+            print(f"measuring: {name}", file=sys.stderr)
+            rows.extend(MEASUREMENTS[name](parts))
+    table = _table(rows)
+    print(table)
+    if not names:
+        listed = ", ".join(f"`{name}`" for name in MEASUREMENTS)
+        README.write_text(TEXT.format(names=listed, table=table, machine=_machine()), encoding="utf-8")
+    return 0
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = ["| what | measured | wanted |", "|---|---|---|"]
+    lines += [f"| {row.what} | {row.measured} | {row.wanted or '-'} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    nginx = subprocess.run([find_program("nginx") or "nginx", "-v"], capture_output=True, text=True, check=True).stderr
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}, {nginx.strip().removeprefix('nginx version: ')}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
