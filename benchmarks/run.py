@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,9 @@ def main(names: Sequence[str]) -> int:
     with real_parts() as parts:
         for name in names or MEASUREMENTS:
             print(f"measuring: {name}", file=sys.stderr)
+            began = time.monotonic()
             rows.extend(MEASUREMENTS[name](parts))
+            print(f"  took {time.monotonic() - began:.0f} s", file=sys.stderr)
     table = _table(rows)
     print(table)
     if not names:

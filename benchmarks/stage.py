@@ -116,7 +116,7 @@ def gateway(parts: Parts, *, njs: bool) -> Iterator[Stage]:
 def _remove_containers(engine: Engine) -> None:
     client = docker.DockerClient(base_url=engine.url)
     try:
-        own = {"label": ["rollout.environment=bench", f"rollout.service={SERVICE}"]}
+        own: dict[str, str | list[str] | bool] = {"label": ["rollout.environment=bench", f"rollout.service={SERVICE}"]}
         for container in client.containers.list(all=True, filters=own):
             container.remove(force=True)
     finally:

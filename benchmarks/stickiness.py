@@ -18,7 +18,7 @@ RELEASE: Final = re.compile(rb"\r\nX-Release: ([^\r]+)\r\n")
 
 def measure(parts: Parts) -> Iterator[Row]:
     """Every user asks at every weight, with the cookie that names them."""
-    against = worst = 0.0
+    against, worst = 0, 0.0
     with gateway(parts, njs=True) as stage:
         before: frozenset[int] = frozenset()
         for previous, percent in _steps():
@@ -28,8 +28,8 @@ def measure(parts: Parts) -> Iterator[Row]:
             worst = max(worst, abs(len(now) / USERS * 100 - percent))
             before = now
     yield Row(
-        what=f"users of {USERS:,} who changed version against the weight's direction, {len(WEIGHTS)} weights up and down",
-        measured=f"{against:.0f}",
+        what=f"users of {USERS:,} who changed against the weight's direction, {len(WEIGHTS)} weights up and down",
+        measured=str(against),
         wanted="0",
     )
     yield Row(

@@ -26,9 +26,6 @@ from rollout.analysis.wording import (
 from rollout.core.plan import EVERYTHING, NOTHING, Gate, Plan
 from rollout.core.verdict import Counts, GateResult, Judgement, Verdict, combine
 
-DISPERSION: Final = 3.0
-"""How many failures come together on average where nobody has measured it (retries, one fault for many requests)."""
-
 _STALE_INTERVALS: Final = 4
 _STALE_FLOOR: Final = timedelta(seconds=10)
 
@@ -58,14 +55,12 @@ def judge(
     canary_release: str,
     stable_release: str,
     now: datetime,
-    dispersion: float = DISPERSION,
 ) -> Judgement:
     """The verdict over all gates of the plan at `now`.
 
     `readings` holds one for each gate of the plan, else ValueError. `canary_release` and `stable_release` are what
-    the series' `release` label says where they have one; others are left out. `dispersion` is 1 where failures are
-    independent, more where they come in bursts. Each acting gate that has its metric gets an equal part of
-    `plan.false_rollback`.
+    the series' `release` label says where they have one; others are left out. Each acting gate of the plan gets an
+    equal part of `plan.false_rollback`, whether it has its metric or not: one that appears later is paid for already.
     """
     by_gate = {reading.gate.name: reading for reading in readings}
     missing = [gate.name for gate in plan.gates if gate.name not in by_gate]
@@ -75,11 +70,10 @@ def judge(
         of_releases(by_gate[gate.name], canary_release=canary_release, stable_release=stable_release)
         for gate in plan.gates
     )
-    measured = [reading for reading in ours if not (reading.gate.if_present and reading.empty)]
-    acting = sum(not reading.gate.observe for reading in measured)
+    acting = sum(not gate.observe for gate in plan.gates)
     threshold = math.log(max(1, acting) / plan.false_rollback)
     views = tuple(_view(reading, plan=plan, timeline=timeline, now=now) for reading in ours)
-    results = tuple(_judge_gate(view, threshold=threshold, dispersion=dispersion) for view in views)
+    results = tuple(_judge_gate(view, threshold=threshold) for view in views)
     return combine(results, until=_until(views))
 
 
@@ -165,9 +159,9 @@ def _view(reading: Reading, *, plan: Plan, timeline: Timeline, now: datetime) ->
     )
 
 
-def _judge_gate(view: _View, *, threshold: float, dispersion: float) -> GateResult:
+def _judge_gate(view: _View, *, threshold: float) -> GateResult:
     """Data that cannot be trusted come first, then what they prove, then whether they are all there and enough."""
-    case = case_against(view.gate, view.blocks, warm_until=view.warm_until, dispersion=dispersion)
+    case = case_against(view.gate, view.blocks, warm_until=view.warm_until, dispersion=view.plan.dispersion)
     verdict, sentence = _weigh(view, case, threshold=threshold)
     canary, stable = summed(view.blocks)
     return GateResult(

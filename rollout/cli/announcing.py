@@ -10,7 +10,7 @@ from rollout.core.events import Event, Paused, Promoted, RolledBack, Started
 from rollout.core.machine import Observation
 from rollout.core.state import State
 from rollout.journals.base import Journal
-from rollout.notify.webhook import Message
+from rollout.notify.message import Message
 from rollout.report.summary import headline, standing
 
 

@@ -250,6 +250,10 @@ class File(_Section):
     false_rollback: Annotated[Percent, AfterValidator(_probability)] = Field(
         default=0.01, description="How probable it may be that the whole rollout takes a healthy canary back."
     )
+    dispersion: Annotated[float, Field(ge=1, le=20)] = Field(
+        default=3.0,
+        description="How many failures come together on average: 1 where they are independent, more in bursts.",
+    )
     interval: Annotated[Duration, AfterValidator(_above_zero)] = Field(
         default=timedelta(seconds=15),
         description="The time from one look at the metrics to the next; the scrape interval is a good choice.",

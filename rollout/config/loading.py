@@ -166,6 +166,7 @@ def _plan(file: File) -> Plan:
             steps=steps,
             gates=gates,
             false_rollback=file.false_rollback,
+            dispersion=file.dispersion,
             interval=file.interval,
             warm_up=file.warm_up,
             blind_budget=file.blind.budget,

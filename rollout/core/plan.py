@@ -114,6 +114,8 @@ class Plan:
     gates: tuple[Gate, ...]
     false_rollback: float = 0.01
     """How probable it may be that the whole rollout takes a healthy canary back, as a ratio."""
+    dispersion: float = 3.0
+    """How many failures come together on average, 1 (independent) to 20; retries and shared faults make bursts."""
     interval: timedelta = timedelta(seconds=15)
     """The time from one look at the metrics to the next; the scrape interval is a good choice."""
     warm_up: timedelta = timedelta(seconds=120)
@@ -140,6 +142,8 @@ class Plan:
             raise ValueError(f"the last step is 100 %, not {weights[-1]}")
         if not 0 < self.false_rollback < 0.5:
             raise ValueError("false_rollback is above 0 % and below 50 %")
+        if not 1 <= self.dispersion <= 20:
+            raise ValueError("dispersion is 1 to 20")
         if self.interval <= timedelta(0):
             raise ValueError("the interval is longer than 0 s")
         if len({gate.name for gate in self.gates}) != len(self.gates):

@@ -186,6 +186,7 @@ def _configuration(
                 "min_requests": 20,
             },
         ],
+        "dispersion": 1,
         "interval": "1s",
         "warm_up": "2s",
         "drain": "2s",

@@ -92,9 +92,7 @@ class FileJournal:
     def _lease(self) -> Lease | None:
         try:
             held = json.loads(self._lease_path.read_text())
-            lease = Lease(owner=str(held["owner"]), until=datetime.fromisoformat(held["until"]))
-            if lease.until.tzinfo is None:
-                raise ValueError("its time has no time zone")
+            return Lease(owner=str(held["owner"]), until=_aware(datetime.fromisoformat(held["until"])))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as wrong:
@@ -102,7 +100,6 @@ class FileJournal:
                 f"the lease {self._lease_path} cannot be read: {type(wrong).__name__}",
                 hint="make sure that no rollout of this service runs, then remove that file",
             ) from None
-        return lease
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -311,6 +308,12 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("the time has no time zone")
+    return moment
 
 
 def this_process() -> str:

@@ -107,9 +107,7 @@ class AccessLogReader:
     def _rewritten(self, file: BinaryIO) -> bool:
         """Whether a file that was read before holds something else now, as after logrotate's `copytruncate`."""
         tail = self._tails.get(_identity(file))
-        if tail is None:
-            return False
-        return os.fstat(file.fileno()).st_size < tail.offset or not _head(file).startswith(tail.head)
+        return tail is not None and not _head(file).startswith(tail.head)
 
     def _open(self, moment: float, stack: ExitStack, *, known: bool) -> list[BinaryIO]:
         """The log and those of its generations that reach past the moment, the newest first.

@@ -8,7 +8,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
-from rollout.notify.webhook import Message, NotDelivered, post
+from rollout.notify.message import Message
+from rollout.notify.webhook import NotDelivered, post
 
 LAST_WORDS_S: Final = 6.0
 """How long the end of a process waits for messages that are on their way."""

@@ -6,26 +6,15 @@ Formats: api.slack.com/messaging/webhooks ("text", with & < > escaped); develope
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 import requests
 
+from rollout.notify.message import Message
+
 TIMEOUT_S: Final = 5.0
 WECOM_BYTES: Final = 2048
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What people outside are told."""
-
-    title: str
-    """One line: which service, where, and what happened."""
-    text: str
-    """Why, and what to do; may be empty."""
-    reason: str
-    """For programs: `started`, `needs_a_person`, `promoted` or `rolled_back`."""
 
 
 class NotDelivered(Exception):

@@ -31,7 +31,7 @@ from rollout.core.events import (
 )
 from rollout.core.plan import Plan
 from rollout.core.verdict import Judgement, Verdict
-from rollout.report.words import cause_words, order_words, span
+from rollout.report.words import because_words, order_words, span
 
 
 class Sort(StrEnum):
@@ -147,14 +147,13 @@ def _intended(event: Intended, plan: Plan, judged: Judged | None, since: datetim
                 ),
             )
         case RollBack(cause=cause, because=because):
-            why = f"{cause_words(cause)}: {because}" if because else cause_words(cause)
             return (
                 Decided(
                     at=event.at,
                     sort=Sort.ROLL_BACK,
                     label="✗ roll back",
                     what="Roll back to stable",
-                    why=why,
+                    why=because_words(cause, because),
                     evidence=judged.judgement if judged is not None else None,
                 ),
             )

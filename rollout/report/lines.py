@@ -32,7 +32,7 @@ from rollout.core.plan import Plan
 from rollout.core.verdict import Judgement
 from rollout.report.words import (
     action_words,
-    cause_words,
+    because_words,
     clock,
     one_line,
     order_words,
@@ -61,7 +61,7 @@ def _sentence(event: Event, plan: Plan | None) -> str:
         case Started():
             return _started(event)
         case Intended(action=RollBack(cause=cause, because=because)):
-            return f"rolls back: {cause_words(cause)}: {because}"
+            return f"rolls back: {because_words(cause, because)}"
         case Intended(action=action):
             return f"is going to {action_words(action)}"
         case Failed(action=action, because=because, permanent=permanent):

@@ -15,7 +15,7 @@ from rollout.core.state import Phase, State
 from rollout.core.verdict import GateResult, Judgement, Verdict
 from rollout.report.words import (
     action_words,
-    cause_words,
+    because_words,
     clock,
     evidence_words,
     one_line,
@@ -90,10 +90,10 @@ def standing(state: State, now: datetime) -> str:
             since = f" since {stamp(state.promoted_at)}" if state.promoted_at is not None else ""
             return f"✓ promoted: {state.release.tag} is the stable release{since}"
         case Phase.ROLLING_BACK:
-            return f"rolling back to {_way_back(state)}: {_cause(state)}"
+            return f"rolling back to {_way_back(state)}: {because_words(state.cause, state.because)}"
         case Phase.ROLLED_BACK:
             since = f" since {stamp(state.rolled_back_at)}" if state.rolled_back_at is not None else ""
-            return f"✗ rolled back{since}, to {_way_back(state)}: {_cause(state)}"
+            return f"✗ rolled back{since}, to {_way_back(state)}: {because_words(state.cause, state.because)}"
         case _:
             assert_never(state.phase)
 
@@ -113,11 +113,6 @@ def _stepping(state: State, now: datetime) -> str:
 
 def _way_back(state: State) -> str:
     return state.stable.tag if state.stable is not None else "nothing, as there was no release before"
-
-
-def _cause(state: State) -> str:
-    words = cause_words(state.cause) if state.cause is not None else "no cause was written down"
-    return f"{words}: {state.because}" if state.because else words
 
 
 def prospects(state: State, now: datetime) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from rollout.report.lines import line
 from rollout.report.markup import NONE, Html, tag, text
 from rollout.report.summary import standing
 from rollout.report.words import (
-    cause_words,
+    because_words,
     clock,
     evidence,
     evidence_words,
@@ -56,11 +56,10 @@ class Outcome:
     because: str = ""
 
 
-def outcome(state: State, events: Sequence[Event]) -> Outcome:
+def outcome(state: State, events: Sequence[Event], now: datetime) -> Outcome:
     """The first thing a reader looks for."""
     tag_ = state.release.tag
-    cause = cause_words(state.cause) if state.cause is not None else ""
-    because = one_line(f"{cause}: {state.because}" if state.because else cause)
+    because = one_line(because_words(state.cause, state.because))
     match state.phase:
         case Phase.PROMOTED:
             old = f" It replaces {state.stable.tag}." if state.stable is not None else " It is the first release."
@@ -73,7 +72,7 @@ def outcome(state: State, events: Sequence[Event]) -> Outcome:
         case Phase.ROLLING_BACK:
             return Outcome(words=f"✗ {tag_} is being rolled back.", sort="bad", because=because)
         case Phase.DEPLOYING | Phase.CHECKING | Phase.STEPPING | Phase.PROMOTING:
-            words = one_line(standing(state, events[-1].at))
+            words = one_line(standing(state, now))
             paused = one_line(f"paused {state.paused}") if state.paused else ""
             return Outcome(words=f"{tag_} is under way: {words}.", sort="warn", because=paused)
         case _:
@@ -108,13 +107,12 @@ def facts(state: State, blocks: Mapping[str, Sequence[Block]], now: datetime) ->
     plan = state.plan
     ended = state.rolled_back_at if state.phase is Phase.ROLLED_BACK else state.promoted_at
     soaks = ", ".join(f"{step.weight} for {span(step.soak)}" for step in plan.steps)
+    commit = f", commit {state.release.commit[:12]}" if state.release.commit else ""
     rows = [
         _fact("Service", f"{plan.service} in {plan.environment}", f"rollout {state.rollout}"),
-        _fact("Canary", state.release.tag, f"{state.release.image} {state.release.digest[:19]}…"),
+        _fact("Canary", state.release.tag, f"{state.release.image} {state.release.digest[:19]}…{commit}"),
         _fact("Stable", *_stable(state)),
-        _fact(
-            "Started", stamp(state.started_at), f"commit {state.release.commit[:12]}" if state.release.commit else ""
-        ),
+        _fact("Started", stamp(state.started_at)),
         _fact("Ended", stamp(ended), f"after {span(ended - state.started_at)}")
         if ended is not None
         else _fact("Running for", span(now - state.started_at)),

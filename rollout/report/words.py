@@ -127,6 +127,17 @@ def cause_words(cause: Cause) -> str:
             assert_never(cause)
 
 
+def because_words(cause: Cause | None, because: str) -> str:
+    """The cause and what lies behind it; the cause alone where nothing was said, one of them where both say the same."""
+    if cause is None:
+        return because or "no cause was written down"
+    if not because:
+        return cause_words(cause)
+    if cause in (Cause.ORDERED, Cause.CHECKS_FAILED):
+        return because
+    return f"{cause_words(cause)}: {because}"
+
+
 def order_words(order: Order) -> str:
     """What a person did by an order, as it follows the name."""
     match order:

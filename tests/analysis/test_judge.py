@@ -390,7 +390,7 @@ def test_failures_of_another_release_under_the_same_version_do_not_reach_this_on
 # --- gates that do not apply --------------------------------------------------------------------------------------
 
 
-def test_a_built_in_gate_without_its_metric_is_left_out_of_verdict_and_budget() -> None:
+def test_a_built_in_gate_without_its_metric_is_left_out_of_the_verdict() -> None:
     llm = gate(name="llm", ratio=1.5, if_present=True)
     got = judged(
         reading(gate(), canary=GOOD, stable=GOOD_STABLE),
@@ -401,7 +401,7 @@ def test_a_built_in_gate_without_its_metric_is_left_out_of_verdict_and_budget() 
     )
     assert got.verdict is Verdict.HEALTHY
     assert got.gates[1].sentence == "not measured: neither version has such a series"
-    assert got.gates[0].log_threshold == pytest.approx(math.log(100))
+    assert got.gates[0].log_threshold == pytest.approx(math.log(200)), "its budget stays reserved"
     assert got.until == second(20)
 
 

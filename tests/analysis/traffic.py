@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rollout.analysis.blocks import Block, Counters, Timeline
@@ -114,13 +115,12 @@ def reading(
 def judged(*readings: Reading, policy: Plan, when: Timeline, now: float, dispersion: float = 3.0) -> Judgement:
     """The verdict that many seconds after the start."""
     return judge(
-        policy,
+        replace(policy, dispersion=dispersion),
         readings,
         timeline=when,
         canary_release="v2",
         stable_release="v1",
         now=second(now),
-        dispersion=dispersion,
     )
 
 

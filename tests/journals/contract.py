@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollout.core.decisions import Deploy, MoveTraffic
-from rollout.core.events import Commanded, Deployed, Event, Intended, Order, Started
+from rollout.core.events import Commanded, Deployed, Intended, Order, Started
 from rollout.core.plan import EVERYTHING, Gate, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.selector import parse

@@ -13,9 +13,11 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -59,6 +61,12 @@ def chained(events: tuple[bytes, ...]) -> bytes:
     return b"".join(lines)
 
 
+def put(path: Path, text: bytes | bytearray) -> None:
+    """Write a new file in place of the old one: to truncate one makes some file systems flush it, which takes long."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(text)
+
+
 def unreadable(directory: Path) -> JournalUnreadable:
     """The error that reading meets."""
     with pytest.raises(JournalUnreadable) as met:
@@ -95,16 +103,14 @@ def test_the_file_is_what_its_description_says(tmp_path: Path) -> None:
     assert path.read_bytes() == chained(tuple(codec.dump(event) for event in STORY))
 
 
-@pytest.mark.parametrize("length", range(1, len(STORY) + 1))
+@pytest.mark.parametrize("length", range(2, len(STORY) + 1))
 def test_a_last_line_torn_at_any_byte_is_reported_and_set_aside(tmp_path: Path, length: int) -> None:
     """The events before it are intact, it is kept in a file of its own, and the journal goes on."""
     path = written(tmp_path, STORY[:length])
     whole = path.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
-    if last == 0:
-        pytest.skip("the first line is written under another name and then renamed: a crash cannot tear it")
     for cut in range(last + 1, len(whole)):
-        path.write_bytes(whole[:cut])
+        put(path, whole[:cut])
         path.with_suffix(".torn").unlink(missing_ok=True)
         journal = FileJournal(tmp_path)
         record = journal.read()
@@ -122,7 +128,7 @@ def test_a_first_line_that_is_not_whole_blocks(tmp_path: Path) -> None:
     path = written(tmp_path, STORY[:1])
     whole = path.read_bytes()
     for cut in range(len(whole)):
-        path.write_bytes(whole[:cut])
+        put(path, whole[:cut])
         unreadable(tmp_path)
     refuses(tmp_path, whole[:-1])
 
@@ -135,7 +141,7 @@ def test_a_byte_changed_anywhere_blocks(tmp_path: Path, mask: int) -> None:
     for place in range(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= mask
-        path.write_bytes(damaged)
+        put(path, damaged)
         unreadable(tmp_path)
         if place % 50 == 0 or place == len(whole) - 1:
             refuses(tmp_path, bytes(damaged))
@@ -148,7 +154,7 @@ def test_a_line_break_put_anywhere_blocks(tmp_path: Path) -> None:
     for place in range(len(whole)):
         for damaged in (whole[:place] + b"\n" + whole[place:], whole[:place] + b"\n" + whole[place + 1 :]):
             if damaged != whole:
-                path.write_bytes(damaged)
+                put(path, damaged)
                 unreadable(tmp_path)
 
 
@@ -157,9 +163,9 @@ def test_a_byte_lost_anywhere_blocks_unless_it_is_the_last(tmp_path: Path) -> No
     path = written(tmp_path)
     whole = path.read_bytes()
     for place in range(len(whole) - 1):
-        path.write_bytes(whole[:place] + whole[place + 1 :])
+        put(path, whole[:place] + whole[place + 1 :])
         unreadable(tmp_path)
-    path.write_bytes(whole[:-1])
+    put(path, whole[:-1])
     assert FileJournal(tmp_path).read().repaired
 
 
@@ -173,7 +179,7 @@ def test_a_line_twice_blocks(tmp_path: Path, place: int) -> None:
     path = written(tmp_path)
     lines = _lines(path)
     damaged = b"".join([*lines[: place + 1], lines[place], *lines[place + 1 :]])
-    path.write_bytes(damaged)
+    put(path, damaged)
     refuses(tmp_path, damaged)
 
 
@@ -183,7 +189,7 @@ def test_a_line_lost_blocks(tmp_path: Path, place: int) -> None:
     path = written(tmp_path)
     lines = _lines(path)
     damaged = b"".join([*lines[:place], *lines[place + 1 :]])
-    path.write_bytes(damaged)
+    put(path, damaged)
     refuses(tmp_path, damaged)
 
 
@@ -194,7 +200,7 @@ def test_two_lines_swapped_block(tmp_path: Path, place: int) -> None:
     lines = _lines(path)
     lines[place], lines[place + 1] = lines[place + 1], lines[place]
     damaged = b"".join(lines)
-    path.write_bytes(damaged)
+    put(path, damaged)
     refuses(tmp_path, damaged)
 
 
@@ -203,7 +209,7 @@ def test_a_line_of_another_rollout_blocks(tmp_path: Path) -> None:
     path = written(tmp_path / "here")
     other = written(tmp_path / "there", (started(2), *STORY[1:], order("ann")))
     damaged = path.read_bytes() + _lines(other)[4]
-    path.write_bytes(damaged)
+    put(path, damaged)
     refuses(tmp_path / "here", damaged)
 
 
@@ -212,7 +218,7 @@ def test_the_error_names_the_file_the_line_and_what_to_do(tmp_path: Path) -> Non
     path = written(tmp_path)
     *lines, last = _lines(path)
     damaged = b"".join([*lines, last.replace(b'"percent":0.1', b'"percent":9.9')])
-    path.write_bytes(damaged)
+    put(path, damaged)
     error = refuses(tmp_path, damaged)
     assert str(path) in str(error)
     assert "line 4" in str(error)
@@ -243,7 +249,7 @@ def test_a_journal_of_a_newer_version_is_refused_and_says_so(
 ) -> None:
     """A schema, an event or a field that is not known here is named, together with the likely cause."""
     text = _newer(lambda event: event.update(change), place)
-    (tmp_path / "000001.jsonl").write_bytes(text)
+    put(tmp_path / "000001.jsonl", text)
     error = refuses(tmp_path, text)
     assert "newer version" in str(error)
     assert says in str(error)
@@ -263,7 +269,7 @@ def test_a_journal_of_a_newer_version_is_refused_and_says_so(
 def test_an_event_that_makes_no_sense_is_refused(tmp_path: Path, place: int, change: dict[str, Any]) -> None:
     """A sound line whose values cannot be is an error too, and no traceback."""
     text = _newer(lambda event: event.update(change), place)
-    (tmp_path / "000001.jsonl").write_bytes(text)
+    put(tmp_path / "000001.jsonl", text)
     assert f"line {place + 1}" in str(refuses(tmp_path, text))
 
 
@@ -273,7 +279,7 @@ def test_a_file_that_shrinks_under_an_open_journal_blocks(tmp_path: Path) -> Non
     journal = FileJournal(tmp_path)
     head = journal.read().head
     shorter = b"".join(_lines(path)[:3])
-    path.write_bytes(shorter)
+    put(path, shorter)
     for _ in range(2):
         with pytest.raises(JournalUnreadable, match="gone"):
             journal.read()
@@ -472,7 +478,7 @@ def test_a_process_that_got_the_number_of_one_that_ended_is_not_taken_for_it(tmp
     assert journal.take(RIVAL, now=NOON) is None
 
 
-def _compete(directory: str, name: str, gate: Any, through: Any) -> None:
+def _compete(directory: str, name: str, gate: Barrier, through: SimpleQueue[str]) -> None:
     journal = FileJournal(Path(directory))
     for number in range(25):
         head = journal.read().head
@@ -541,6 +547,13 @@ _LEAKS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWar
 """A signal between the opening of a file and its `with` leaves it to be closed when it is forgotten."""
 
 
+class TraceFunction(Protocol):
+    """What `sys.settrace` takes."""
+
+    def __call__(self, frame: FrameType, event: str, arg: object, /) -> TraceFunction | None:
+        """Called for each thing that happens in the frame."""
+
+
 class _Signal(BaseException):
     """What a signal handler raises, wherever the program happens to be."""
 
@@ -549,7 +562,7 @@ def _interrupted_after(instructions: int, work: Callable[[], object]) -> bool:
     """Run the work and raise in the journal's code after that many instructions; whether it came that far."""
     left = instructions
 
-    def trace(frame: FrameType, event: str, arg: object) -> Any:
+    def trace(frame: FrameType, event: str, arg: object) -> TraceFunction | None:
         nonlocal left
         if frame.f_code.co_filename != file_module.__file__:
             return None
@@ -592,7 +605,7 @@ def test_a_signal_in_the_middle_of_a_write_loses_or_keeps_it_whole(tmp_path: Pat
     whole = path.read_bytes()
     at = 0
     while True:
-        path.write_bytes(whole)
+        put(path, whole)
         journal = FileJournal(tmp_path)
         head = journal.read().head
         if not _interrupted_after(at, partial(journal.append, (DEPLOYED,), expect=head)):
@@ -611,7 +624,7 @@ def test_a_signal_in_the_middle_of_a_beginning_leaves_one_rollout_or_two(tmp_pat
     whole = written(tmp_path, STORY[:2]).read_bytes()
     at = 0
     while True:
-        (tmp_path / "000001.jsonl").write_bytes(whole)
+        put(tmp_path / "000001.jsonl", whole)
         (tmp_path / "000002.jsonl").unlink(missing_ok=True)
         journal = FileJournal(tmp_path)
         head = journal.read().head

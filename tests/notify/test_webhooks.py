@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rollout.notify.channels import Channels
-from rollout.notify.webhook import WECOM_BYTES, Message, NotDelivered, body, post
+from rollout.notify.message import Message
+from rollout.notify.webhook import WECOM_BYTES, NotDelivered, body, post
 
 MESSAGE = Message(title="chat in production: v2 <b>", text="& more", reason="rolled_back")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,7 +199,7 @@ class TargetContract:
         assert seen.stable is not None
         assert seen.stable.health is Health.READY
 
-    @pytest.mark.parametrize("percent", [0, 1, 50, 100])
+    @pytest.mark.parametrize("percent", [0, 50, 100])
     def test_promoting_at_any_weight_keeps_everybody_served(self, harness: Harness, percent: float) -> None:
         """The canary is stable, the former stable release is in reserve, a second call changes nothing."""
         target = with_canary(harness, weight=percent)
@@ -215,7 +216,7 @@ class TargetContract:
         harness.target().promote()
         assert target.look() == seen
 
-    @pytest.mark.parametrize("percent", [0, 1, 50, 100])
+    @pytest.mark.parametrize("percent", [0, 50, 100])
     def test_rolling_back_at_any_weight_keeps_everybody_served(self, harness: Harness, percent: float) -> None:
         """All new requests go to stable when the call returns; the canary still runs until it is retired."""
         target = with_canary(harness, weight=percent)
@@ -323,13 +324,17 @@ class TargetContract:
 
     @pytest.mark.parametrize("effect", ["deploy", "move", "promote", "roll_back", "retire"])
     def test_an_effect_that_was_killed_is_finished_by_calling_it_again(self, harness: Harness, effect: str) -> None:
-        """At whatever point it was killed, everybody is served, and the second call brings it to its end."""
+        """At whatever point it was killed, everybody is served, and the second call brings it to its end.
+
+        Every fourth point is tried of the slow effects; with ROLLOUT_ALL_KILL_POINTS in the environment, each.
+        """
         target = with_stable(harness)
         release = harness.release("v2")
-        at = 0
+        stride = 1 if effect == "move" or os.environ.get("ROLLOUT_ALL_KILL_POINTS") else 4
+        at = 1 - stride
         interrupted = True
         while interrupted:
-            at += 1
+            at += stride
             rollout = f"{effect}-{at}"
             run = _effects(release, rollout)[effect]
             if effect != "deploy":

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import pytest
 import requests
@@ -18,6 +18,10 @@ from rollout.core.release import Release
 from rollout.targets.base import Target
 from tests.targets.conftest import Images, World
 from tests.targets.contract import Answer, TargetContract
+
+
+Given = ParamSpec("Given")
+Gives = TypeVar("Gives")
 
 
 class Killed(BaseException):
@@ -69,8 +73,8 @@ class NginxHarness:
         """See Harness. Its contacts with the outside are files made durable, programs run, and calls of the engine."""
         count = 0
 
-        def kill_before(real: Callable[..., Any]) -> Callable[..., Any]:
-            def contact(*args: Any, **kwargs: Any) -> Any:
+        def kill_before(real: Callable[Given, Gives]) -> Callable[Given, Gives]:
+            def contact(*args: Given.args, **kwargs: Given.kwargs) -> Gives:
                 nonlocal count
                 count += 1
                 if count == at:

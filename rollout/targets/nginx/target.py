@@ -32,7 +32,7 @@ from rollout.targets.nginx.program import Program
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.sockets import engine_url
 from rollout.targets.nginx.status import Status, Unanswered
-from rollout.targets.nginx.values import ID, Backend, Gateway, Testers
+from rollout.targets.nginx.values import ID, Backend, Gateway, Override
 
 _SECRET: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -321,11 +321,11 @@ class NginxTarget:
             njs=False,
         )
 
-    def _testers(self) -> Testers | None:
+    def _testers(self) -> Override | None:
         testers = self.settings.testers
         if testers is None:
             return None
-        return Testers(key=self.tester_key(), cookie=testers.cookie, header=testers.header, domain=testers.domain)
+        return Override(key=self.tester_key(), cookie=testers.cookie, header=testers.header, domain=testers.domain)
 
     def _secret(self, name: str) -> str:
         """32 random hexadecimal digits, made once and kept where only this user can read them."""

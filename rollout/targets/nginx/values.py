@@ -54,7 +54,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testers:
+class Override:
     """How testers get past the split."""
 
     key: str
@@ -71,7 +71,7 @@ class Testers:
             _require(_SERVER, "a server name", self.domain)
 
     def __repr__(self) -> str:
-        return f"Testers(cookie={self.cookie!r}, header={self.header!r}, domain={self.domain!r})"
+        return f"Override(cookie={self.cookie!r}, header={self.header!r}, domain={self.domain!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Gateway:
     """32 hexadecimal digits: where the gateway tells about itself."""
     cookie: str
     cookie_age: timedelta
-    testers: Testers | None
+    testers: Override | None
     access_log: str
     script_file: str
     weight_file: str
