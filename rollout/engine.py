@@ -105,6 +105,14 @@ def start(ports: Ports, plan: Plan, tag: str) -> None:
     Raises Refused where another release is under way, TargetFailed where the tag or the target is not fit for it.
     """
     _take_lease(ports)
+    try:
+        _claim(ports, plan, tag)
+    except BaseException:  # whoever starts nothing must not keep the driver of another rollout out
+        ports.journal.release(ports.owner)
+        raise
+
+
+def _claim(ports: Ports, plan: Plan, tag: str) -> None:
     record = ports.journal.read()
     state = fold(record.events)
     if state is not None and not state.over:

@@ -28,9 +28,9 @@ def write_page(opened: Opened, source: Source, path: Path) -> None:
         raise ConfigurationError(f"{path} cannot be written: {wrong.strerror}", hint="choose another file") from None
 
 
-def section(record: Record, state: State, source: Source) -> html.Section:
+def section(record: Record, state: State, source: Source, *, title: str = "") -> html.Section:
     """One rollout for the report: its events, and the counts of every gate, block by block."""
-    return html.Section(state=state, events=record.events, blocks=_blocks(record, state, source))
+    return html.Section(state=state, events=record.events, blocks=_blocks(record, state, source), title=title)
 
 
 def _blocks(record: Record, state: State, source: Source) -> dict[str, tuple[Block, ...]]:

@@ -12,9 +12,8 @@ from rollout import engine
 from rollout.cli import documents
 from rollout.cli.announcing import Announcer
 from rollout.cli.audience import Live, Log, Quiet, Viewer
-from rollout.cli.charts import write_page
-from rollout.cli.looking import findings_of
 from rollout.cli.opening import Opened, now, open_service, ports_of
+from rollout.cli.preflight import findings_of
 from rollout.core.decisions import Decision, Finish, Outcome, Wait
 from rollout.core.finding import Severity
 from rollout.core.machine import Observation
@@ -39,6 +38,8 @@ def run(call: Call) -> int:
         finally:
             opened.journal.release(ports.owner)
     if call.arguments.html is not None:
+        from rollout.cli.charts import write_page  # noqa: PLC0415 - most runs draw nothing
+
         write_page(opened, ports.source, call.arguments.html)
     return _report(call, opened, finish)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,14 @@ from rollout import compose
 from rollout.cli import documents
 from rollout.cli.charts import write_page
 from rollout.cli.opening import now, open_service
-from rollout.config import Configuration, schema_text
-from rollout.core.finding import Finding, Severity
+from rollout.cli.preflight import findings_of
+from rollout.config import schema_text
+from rollout.core.finding import Severity
 from rollout.errors import ConfigurationError, Unfit
-from rollout.metrics.base import Source
 from rollout.report.findings import findings_text
 from rollout.report.lines import line
 from rollout.report.summary import summary
 from rollout.report.timetable import timetable_view
-from rollout.targets.base import Target
 
 if TYPE_CHECKING:
     from rollout.cli.parser import Call
@@ -75,18 +73,6 @@ def doctor(call: Call) -> int:
     print(documents.findings(found) if call.json else findings_text(found))
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     return Unfit.exit_code if errors else 0
-
-
-def findings_of(configuration: Configuration, target: Target, source: Source) -> Iterator[Finding]:
-    """What the target and the source of metrics find when they look at themselves."""
-    yield Finding(
-        subject="configuration",
-        severity=Severity.OK,
-        message=f"{configuration.path}: {len(configuration.plan.steps)} steps, {len(configuration.plan.gates)} gates",
-    )
-    yield from target.diagnose()
-    selectors = tuple(one for gate in configuration.plan.gates for one in (gate.total, gate.failures))
-    yield from source.diagnose(selectors, now=now())
 
 
 def schema(call: Call) -> int:  # noqa: ARG001 - a verb takes the call

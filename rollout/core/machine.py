@@ -110,6 +110,8 @@ def _stepping(state: State, seen: Observation, now: datetime) -> Decision:
 def _entering(state: State, seen: Observation, now: datetime) -> Decision:
     """A first step above 0 %: the checks have passed, and nobody is sent to a canary that cannot be watched."""
     noted = _noted(state, seen, now)
+    if state.paused:
+        return _resting(state, now, noted)
     if seen.judgement is None or seen.judgement.verdict is Verdict.BLIND:
         why = seen.judgement.reason if seen.judgement is not None else "nobody looked at the metrics"
         return Decision(then=_wait(state, now, f"before the first user: {why}"), noting=noted)
@@ -159,6 +161,8 @@ def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
         return Decision(then=Again(), noting=(Drifted(at=now, expected=state.ordered, seen=seen.weight), *noted))
     if state.drift is not None and seen.weight < state.ordered and not _restores(state):
         return _held(state, now, f"the gateway serves {seen.weight} where {state.ordered} was ordered", noted)
+    if state.paused and seen.weight < state.ordered:
+        return _resting(state, now, noted)
     if _given_up(state, move):
         return _held(state, now, f"traffic cannot be moved to {state.ordered}: {state.failure}", noted)
     return Decision(then=_retried(state, move, now), noting=noted)
@@ -172,7 +176,7 @@ def _restores(state: State) -> bool:
 def _soaking(state: State, seen: Observation, now: datetime) -> Decision:
     noted = _noted(state, seen, now)
     if state.paused:
-        return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
+        return _resting(state, now, noted)
     soaked_at = state.soaked_at
     assert soaked_at is not None
     if now < soaked_at:
@@ -253,8 +257,12 @@ def _going_back(state: State) -> RollBack:
 def _held(state: State, now: datetime, because: str, noted: tuple[Event, ...]) -> Decision:
     """A person is asked, once; until then nothing moves."""
     if state.paused:
-        return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
+        return _resting(state, now, noted)
     return Decision(then=Again(), noting=(*noted, Paused(at=now, because=f"because {because}")))
+
+
+def _resting(state: State, now: datetime, noted: tuple[Event, ...]) -> Decision:
+    return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
 
 
 def _given_up(state: State, action: Action) -> bool:

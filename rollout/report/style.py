@@ -96,6 +96,14 @@ footer {{ margin-top: 40px; color: var(--soft); font-size: 13px; }}
   body {{ padding: 0; max-width: none; font-size: 12px; }}
   section + section {{ break-before: page; border-top: 0; }}
   h3 {{ break-after: avoid; }}
+  .wide {{ overflow: visible; }}
+  table, td ul, td.exact {{ font-size: 10px; }}
+  td, td ul, td.long {{ min-width: 0; }}
+  th, td {{ padding: 4px 8px 4px 0; }}
+  td.long {{ width: 24%; }}
+  td ul {{ min-width: 15em; }}
+  .bar {{ width: 32px; }}
+  pre {{ font-size: 10px; overflow: visible; }}
   details:not([open])::details-content {{ content-visibility: visible; display: block; }}
 }}
 """

@@ -128,7 +128,7 @@ def cause_words(cause: Cause) -> str:
 
 
 def because_words(cause: Cause | None, because: str) -> str:
-    """The cause and what lies behind it; the cause alone where nothing was said, one of them where both say the same."""
+    """The cause and what lies behind it; only one of them where there is no other, or both say the same."""
     if cause is None:
         return because or "no cause was written down"
     if not because:

@@ -56,8 +56,7 @@ def plan_of(*steps: tuple[float, int], approve: tuple[float, ...] = (), **settin
             for percent, soak in steps
         ),
         gates=(GATE,),
-        interval=timedelta(seconds=10),
-        **{"warm_up": timedelta(0), "blind_budget": timedelta(minutes=5), **settings},
+        **{"interval": timedelta(seconds=10), "warm_up": timedelta(0), **settings},
     )
 
 
@@ -122,8 +121,8 @@ class World:
     """Since when which share of the users got which canary."""
     failing: dict[str, float] = field(default_factory=dict)
     """The failure rate of a tag, as a ratio; others never fail."""
-    faults: dict[str, list[RolloutError]] = field(default_factory=dict)
-    """What the next calls of an effect meet."""
+    faults: dict[str, Iterator[RolloutError]] = field(default_factory=dict)
+    """What the next calls of an effect meet, as long as there is something."""
     failing_checks: bool = False
     monitoring_down: bool = False
     scraping_stopped: bool = False
@@ -143,10 +142,6 @@ class World:
     def at(self, seconds: float, what: Callable[[], None]) -> None:
         """Let something happen that many seconds from now."""
         self.agenda.append((self.now + timedelta(seconds=seconds), what))
-
-    def set(self, **changes: object) -> Callable[[], None]:
-        """Something that can happen: attributes of the world change."""
-        return lambda: [setattr(self, name, value) for name, value in changes.items()] and None
 
     def kill_canary(self) -> None:
         """The canary's process ends."""
@@ -353,9 +348,9 @@ class SimulatedTarget:
         yield from ()
 
     def _fails(self, effect: str) -> None:
-        waiting = self._world.faults.get(effect)
-        if waiting:
-            raise waiting.pop(0)
+        fault = next(self._world.faults.get(effect, iter(())), None)
+        if fault is not None:
+            raise fault
 
     def _instance(self, name: str | None) -> Instance | None:
         if name is None:
@@ -469,7 +464,8 @@ class Process:
         return engine.run(self.ports)
 
     def _sleep(self, seconds: float) -> None:
-        self.life.at("sleep") if self.life.passed[-1:] != ["sleep"] else None
+        if self.life.passed[-1:] != ["sleep"]:
+            self.life.at("sleep")
         self.world.advance(timedelta(seconds=seconds))
 
     def _check(self, *, canary: str, stable: str | None) -> tuple[CheckResult, ...]:

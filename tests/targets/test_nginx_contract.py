@@ -19,7 +19,6 @@ from rollout.targets.base import Target
 from tests.targets.conftest import Images, World
 from tests.targets.contract import Answer, TargetContract
 
-
 Given = ParamSpec("Given")
 Gives = TypeVar("Gives")
 

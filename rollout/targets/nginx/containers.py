@@ -6,7 +6,8 @@ Speaks the Docker API, which Podman serves too. Knows no roles and no traffic. N
 from __future__ import annotations
 
 import re
-from collections import deque
+import socket
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import requests
-
 from rollout.errors import RolloutError, TargetBusy, TargetFailed
 from rollout.targets.nginx import files
 
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-KEPT: Final = 10 * 1024 * 1024
+_KEPT: Final = 10 * 1024 * 1024
 """How much of a container's log is kept when it is removed, in bytes."""
+_KEPT_LINES: Final = 20_000
+"""And in lines: the engine is asked in lines, and would stream the whole log of months otherwise."""
 
 
 class PortTaken(Exception):  # a state of affairs: the caller takes the next port
@@ -79,7 +80,17 @@ class Engine:
         import docker  # noqa: PLC0415  # takes 0.14 s, which a tick that touches no container should not pay
 
         with _translated(f"the container engine at {self.url}"):
-            return docker.DockerClient(base_url=self.url, timeout=120)
+            self._knock()
+            client = docker.DockerClient(base_url=self.url, timeout=120)
+        weakref.finalize(self, client.close)
+        return client
+
+    def _knock(self) -> None:
+        """Find out whether anybody listens: the library leaks a socket where nobody does."""
+        if self.url.startswith("unix://"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+                knocking.settimeout(5)
+                knocking.connect(self.url.removeprefix("unix://"))
 
     def version(self) -> str:
         """Name and version of the engine. Raises TargetBusy where it does not answer."""
@@ -216,23 +227,17 @@ class Engine:
                 return None
 
     def _tail(self, container: Container) -> str:
-        chunks: deque[bytes] = deque()
-        size = 0
         try:
             with _translated("the log"):
-                for chunk in container.logs(stream=True, follow=False):
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    while size - len(chunks[0]) >= KEPT:
-                        size -= len(chunks.popleft())
+                return container.logs(tail=_KEPT_LINES)[-_KEPT:].decode(errors="replace")
         except RolloutError as wrong:
             return f"(the engine did not hand over the log: {wrong.message})\n"
-        return b"".join(chunks)[-KEPT:].decode(errors="replace")
 
 
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
     """Turn what the client library raises into our errors."""
+    import requests  # noqa: PLC0415  # see _client
     from docker.errors import APIError, DockerException  # noqa: PLC0415  # see _client
 
     try:
