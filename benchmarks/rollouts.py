@@ -77,7 +77,7 @@ def _canary_failures(log: Path) -> list[float]:
 
 def _release(scenery: Stage, tag: str) -> int:
     with contextlib.redirect_stdout(io.StringIO()):
-        return driving.run(scenery.call("run", tag=tag, plain=True, html=None))
+        return driving.run(scenery.call("run", tag=tag, plain=True, html=None, again=False))
 
 
 def _memory(scenery: Stage, tag: str) -> Row:

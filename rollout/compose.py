@@ -56,7 +56,7 @@ def _nginx(
 ) -> NginxTarget:
     plan = configuration.plan
     return NginxTarget(
-        settings=settings,
+        settings=_beside_the_file(settings, configuration.path),
         service=plan.service,
         environment=plan.environment,
         image=configuration.image,
@@ -76,6 +76,15 @@ def source_of(configuration: Configuration) -> Source:
             return AccessLogSource(settings, service=plan.service, path=log)
         case _:
             assert_never(settings)
+
+
+def _beside_the_file(settings: NginxSettings, path: Path) -> NginxSettings:
+    """Relative paths of rollout.yml count from where it lies, whatever directory the command was typed in."""
+    env_file = settings.container.env_file
+    if env_file is None:
+        return settings
+    container = settings.container.model_copy(update={"env_file": path.parent / env_file})
+    return settings.model_copy(update={"container": container})
 
 
 class ConfiguredChecks:

@@ -99,20 +99,21 @@ class Ports:
     tell: Audience
 
 
-def start(ports: Ports, plan: Plan, tag: str) -> None:
-    """Claim a rollout of the release under a tag, or find that it is under way already.
+def start(ports: Ports, plan: Plan, tag: str, *, again: bool = False) -> None:
+    """Claim a rollout of the release under a tag, or find that it is under way or stable already.
 
-    Raises Refused where another release is under way, TargetFailed where the tag or the target is not fit for it.
+    A workflow that is run once more thus changes nothing; `again` releases the same image once more. Raises Refused
+    where another release is under way, TargetFailed where the tag or the target is not fit for it.
     """
     _take_lease(ports)
     try:
-        _claim(ports, plan, tag)
+        _claim(ports, plan, tag, again=again)
     except BaseException:  # whoever starts nothing must not keep the driver of another rollout out
         ports.journal.release(ports.owner)
         raise
 
 
-def _claim(ports: Ports, plan: Plan, tag: str) -> None:
+def _claim(ports: Ports, plan: Plan, tag: str, *, again: bool) -> None:
     record = ports.journal.read()
     state = fold(record.events)
     if state is not None and not state.over:
@@ -134,6 +135,10 @@ def _claim(ports: Ports, plan: Plan, tag: str) -> None:
             hint="another journal may drive it: look where; or bring the gateway back to stable by hand first",
         )
     release = ports.target.resolve(tag)
+    if state is not None and state.phase is Phase.PROMOTED and not again:
+        stable = seen.stable.release if seen.stable is not None else None
+        if stable == release and state.release == release:
+            return
     started = Started(
         at=ports.clock(),
         rollout=f"{record.number + 1}-{tag}",

@@ -52,12 +52,13 @@ class Quiet:
 
 
 class Log:
-    """One line per event, and a sign of life each minute."""
+    """One line per event from now on, and a sign of life each minute."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._rollout = 0
-        self._told = 0
+        record = journal.read()
+        self._rollout = record.number
+        self._told = len(record.events)
         self._spoken_at: datetime | None = None
 
     def __call__(self, state: State, observation: Observation, decision: Decision, at: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -33,7 +34,7 @@ def run(call: Call) -> int:
         ports = ports_of(call, opened, _all(viewer, stack.enter_context(_announcing(opened))))
         try:
             if call.arguments.tag is not None:
-                _start(opened, ports, call.arguments.tag)
+                _start(opened, ports, call.arguments)
             finish = engine.run(ports)
         finally:
             opened.journal.release(ports.owner)
@@ -51,7 +52,7 @@ def tick(call: Call) -> int:
         ports = ports_of(call, opened, _all(viewer, announcer))
         try:
             if call.arguments.tag is not None:
-                _start(opened, ports, call.arguments.tag)
+                _start(opened, ports, call.arguments)
             settled = engine.tick(ports)
         finally:
             opened.journal.release(ports.owner)
@@ -93,14 +94,14 @@ def _all(*audiences: engine.Audience) -> engine.Audience:
     return tell
 
 
-def _start(opened: Opened, ports: engine.Ports, tag: str) -> None:
+def _start(opened: Opened, ports: engine.Ports, arguments: Namespace) -> None:
     _, state = opened.read()
     if state is None or state.over:
         found = tuple(findings_of(opened.configuration, ports.target, ports.source))
         errors = tuple(finding for finding in found if finding.severity is Severity.ERROR)
         if errors:
             raise Unfit(f"nothing was changed, as this would go wrong:\n{findings_text(errors)}")
-    engine.start(ports, opened.configuration.plan, tag)
+    engine.start(ports, opened.configuration.plan, arguments.tag, again=arguments.again)
 
 
 def _report(call: Call, opened: Opened, settled: Wait | Finish) -> int:

@@ -109,6 +109,7 @@ def _driving(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Ma
         verb = _add(verbs, name, help_text, example)
         _common(verb, env)
         verb.add_argument("tag", nargs="?", help="the release to start; left out, the one under way goes on")
+        verb.add_argument("--again", action="store_true", help="release the image even if it is stable already")
         if name == "run":
             verb.add_argument(
                 "--plain", action="store_true", help="lines instead of a live view (default: no terminal)"

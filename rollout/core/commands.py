@@ -66,7 +66,7 @@ def _under_way(state: State, order: Order) -> Refusal | None:
             return Refusal(because="the rollout is being aborted already") if state.abort else None
         case Order.PAUSE:
             if state.phase is Phase.PROMOTING:
-                return Refusal(because="the canary is being promoted already", hint="`rollout abort` goes back to stable")
+                return Refusal(because="the canary is being promoted", hint="`rollout abort` goes back to stable")
             return Refusal(because=f"the rollout is paused already, {state.paused}") if state.paused else None
         case Order.RESUME:
             return None if state.paused else Refusal(because="the rollout is not paused")

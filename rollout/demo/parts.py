@@ -102,6 +102,10 @@ REQUIRED: Final[tuple[tuple[Missing, Callable[[], bool]], ...]] = (
         _needs("prometheus"),
     ),
     (
+        Missing(program="busybox", package="busybox-static", purpose="the small images of the target's tests"),
+        _needs("busybox"),
+    ),
+    (
         Missing(program="ip", package="iproute2", purpose="the private network of a private Docker engine"),
         _needs("ip"),
     ),

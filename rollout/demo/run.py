@@ -56,7 +56,7 @@ def demo(*, directory: Path | None, report: Path, plain: bool) -> int:
 
 def _release(scenery: Stage, tag: str, *, plain: bool) -> int:
     """`rollout run TAG`, as a user types it; its exit code."""
-    return driving.run(scenery.call("run", tag=tag, plain=plain, html=None))
+    return driving.run(scenery.call("run", tag=tag, plain=plain, html=None, again=False))
 
 
 def _section(scenery: Stage, title: str) -> html.Section:

@@ -92,7 +92,7 @@ def _binned(blocks: Sequence[Block], side: Side, *, enough: int) -> tuple[Bin, .
 def _ends(whole: Bin, block: Block, following: Block | None) -> bool:
     """Whether a bin that is not full ends here: at a change of weight, or with the data."""
     if following is None:
-        return False
+        return True
     if following.weight == block.weight:
         return False
     return whole.counts.total >= (1 if following.weight == NOTHING else FEWEST)

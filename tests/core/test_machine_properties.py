@@ -114,9 +114,7 @@ class World:
     verdicts: list[tuple[datetime, Verdict]] = field(default_factory=list)
 
     def begin(self) -> None:
-        self.events = [
-            Started(at=self.now, rollout="1-v2", release=RELEASE, stable=self.stable, plan=self.plan)
-        ]
+        self.events = [Started(at=self.now, rollout="1-v2", release=RELEASE, stable=self.stable, plan=self.plan)]
 
     @property
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""A world to try the engine in: a machine with a gateway, users, monitoring and a clock, and processes that can die in it.
+"""A world to try the engine in: a gateway, users, monitoring and a clock, and processes that can die in it.
 
 The world goes on when a process dies, as the real one does. Nothing here decides anything about a rollout; the journal
 is the real one, on disk.

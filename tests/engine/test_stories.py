@@ -108,7 +108,7 @@ def test_a_gateway_that_obeys_slowly_makes_the_soak_begin_later(world: World) ->
 
 
 def test_a_bad_release_is_rolled_back_and_users_never_see_it_again(world: World) -> None:
-    """It fails a tenth of its requests, at 10 % of the users: within a minute it is gone, and it gets no more weight."""
+    """It fails a tenth of its requests: within a minute it is gone, and it gets no more weight."""
     world.failing["v2"] = 0.1
     began = world.now
     assert Process(world).release("v2", PLAN) == ROLLED_BACK
@@ -140,9 +140,9 @@ def test_a_release_that_turns_bad_late_is_rolled_back_from_its_last_step(world: 
 
 
 def test_trouble_that_stable_shares_holds_the_canary_and_does_not_take_it_back(world: World) -> None:
-    """A tenth of all requests fails on both for a while: the cause is not the release, and nobody moves."""
-    world.at(40, lambda: world.failing.update(v1=0.1, v2=0.1))
-    world.at(400, lambda: world.failing.clear())
+    """A fifth of all requests fails on both for a while: the cause is not the release, and nobody moves."""
+    world.at(40, lambda: world.failing.update(v1=0.2, v2=0.2))
+    world.at(400, world.failing.clear)
     began = world.now
     assert Process(world).release("v2", PLAN) == PROMOTED
     assert Verdict.UNHEALTHY not in verdicts(world)
@@ -241,7 +241,7 @@ def test_a_canary_that_is_unhealthy_is_not_promoted_by_order(world: World) -> No
     back_on_stable(world)
 
 
-@pytest.mark.parametrize("seconds", [1, 10, 40, 100, 160], ids="deploying at-0 at-10 at-50 at-100".split())
+@pytest.mark.parametrize("seconds", [1, 10, 40, 100, 160], ids=["deploying", "at 0", "at 10", "at 50", "at 100"])
 def test_who_aborts_gets_stable_back_at_once(world: World, seconds: int) -> None:
     """In whatever phase before the promotion, within a second of the order or of the effect that is under way."""
     order_at(world, seconds, Order.ABORT)
@@ -306,6 +306,19 @@ def test_who_aborts_long_after_the_promotion_gets_the_former_release_back(world:
     assert Process(world).go_on() == ROLLED_BACK
     assert world.tags() == ("v1", None)
     assert set(world.containers) == {"0-v1"}
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="roll_back() is not told for which rollout it is: the target takes the last promotion for this rollout's own",
+)
+def test_who_aborts_before_anything_was_deployed_leaves_the_former_promotion_alone(world: World) -> None:
+    """The rollout before was promoted and keeps its reserve: going back is not for that one."""
+    assert Process(world).release("v2", PLAN) == PROMOTED
+    engine.start(Process(world).ports, PLAN, "v3")
+    world.order(Order.ABORT)
+    assert Process(world).go_on() == ROLLED_BACK
+    assert world.tags() == ("v2", None)
 
 
 def test_the_reserve_is_discarded_once_it_has_been_kept_long_enough(world: World) -> None:

@@ -196,6 +196,17 @@ def test_a_gateway_that_is_away_has_no_weight(world: World, images: Images) -> N
         elsewhere.retire()
 
 
+def test_a_file_that_somebody_removed_does_not_make_users_invisible(world: World, images: Images) -> None:
+    """The running gateway still sends them to the canary, so it stays; the next weight writes the file anew."""
+    target = rolled_out(world, images)
+    world.settings.include.unlink()
+    target.retire()
+    assert containers(world)["chat-production-r2"] == "running"
+    target.roll_back()
+    assert target.look().weight == NOTHING
+    assert world.settings.include.exists()
+
+
 def test_a_port_that_another_program_has_is_passed_over(world: World, images: Images) -> None:
     """The next one is taken; with none left, nothing is run."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

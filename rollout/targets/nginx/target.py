@@ -7,15 +7,11 @@ names. So each method can be called again at any point, and the running gateway 
 
 from __future__ import annotations
 
-import json
-import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 from rollout.core.finding import Finding
 from rollout.core.plan import NOTHING, Weight
@@ -23,6 +19,7 @@ from rollout.core.release import DIGEST, TAG, Release
 from rollout.errors import RolloutError, TargetBusy, TargetFailed
 from rollout.targets.base import Health, Instance, Seen
 from rollout.targets.nginx import files, memory
+from rollout.targets.nginx.blueprint import file_sd, gateway_of, secret
 from rollout.targets.nginx.containers import Engine
 from rollout.targets.nginx.diagnosis import diagnose
 from rollout.targets.nginx.gateway import Traffic
@@ -32,9 +29,7 @@ from rollout.targets.nginx.program import Program
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.sockets import engine_url
 from rollout.targets.nginx.status import Status, Unanswered
-from rollout.targets.nginx.values import ID, Backend, Gateway, Override
-
-_SECRET: Final = re.compile(r"[0-9a-f]{32}")
+from rollout.targets.nginx.values import ID, Gateway
 
 
 @dataclass(frozen=True)
@@ -191,7 +186,7 @@ class NginxTarget:
         testers = self.settings.testers
         if testers is not None and testers.key is not None:
             return testers.key.get_secret_value()
-        return self._secret("tester.key")
+        return secret(self._directory / "tester.key")
 
     # The parts of the effects.
 
@@ -244,7 +239,7 @@ class NginxTarget:
                 hint="Abort that rollout first.",
             )
         new = replace(roles, canary=None)
-        if self._gateway_was_made() and (canary.ready or self._ask(roles)[0] is not None):
+        if self._ask(roles)[0] is not None or (canary.ready and self._gateway_was_made()):
             self._apply(new, NOTHING)
         self._tell_prometheus(new)
         self._containers.remove(canary)
@@ -253,10 +248,10 @@ class NginxTarget:
 
     def _gives_traffic_to(self, roles: Memory, placed: Placed) -> bool:
         """Whether the running gateway sends users there. Raises TargetBusy where it cannot be asked."""
-        if not self._gateway_was_made():
-            return False
         status, problem = self._ask(roles)
         if status is None:
+            if not self._gateway_was_made():
+                return False
             raise TargetBusy(
                 f"nothing is stopped while it is unknown what nginx serves: {problem}",
                 hint="Start nginx, or look into its error log.",
@@ -298,58 +293,16 @@ class NginxTarget:
         return self._traffic.head() is not None
 
     def _gateway(self, roles: Memory) -> Gateway:
-        settings = self.settings
-        log = settings.access_log_path(service=self.service)
-        canary = roles.canary if roles.canary is not None and roles.canary.ready else None
-        return Gateway(
-            service=self.service,
-            environment=self.environment,
-            listen=settings.listen,
-            server_name=settings.server_name,
-            stable=_backend(roles.stable),
-            canary=_backend(canary),
-            rollout=roles.rollout or "none",
-            secret=self._secret("status.secret"),
-            cookie=settings.sticky.cookie or f"{self.service}_uid".replace("-", "_"),
-            cookie_age=settings.sticky.max_age,
-            testers=self._testers(),
-            access_log=str(log),
-            script_file=str(self._traffic.script_path(0)),
-            weight_file=str(self._traffic.weight_path),
-            read_timeout=settings.read_timeout,
-            max_body=settings.max_body,
-            njs=False,
+        return gateway_of(
+            self.settings,
+            roles,
+            directory=self._directory,
+            tester_key=self.tester_key() if self.settings.testers else "",
         )
 
-    def _testers(self) -> Override | None:
-        testers = self.settings.testers
-        if testers is None:
-            return None
-        return Override(key=self.tester_key(), cookie=testers.cookie, header=testers.header, domain=testers.domain)
-
-    def _secret(self, name: str) -> str:
-        """32 random hexadecimal digits, made once and kept where only this user can read them."""
-        path = self._directory / name
-        known = files.read(path)
-        if known is None:
-            files.directory(self._directory)
-            known = secrets.token_hex(16)
-            files.replace(path, known, mode=0o600)
-        if not _SECRET.fullmatch(known):
-            raise TargetFailed(f"{path} is damaged", hint="Remove it: a new one is made at the next step.")
-        return known
-
     def _tell_prometheus(self, roles: Memory) -> None:
-        groups = [
-            {
-                "targets": [f"127.0.0.1:{placed.metrics_port or placed.port}"],
-                "labels": {"service": self.service, "version": version, "release": placed.release.tag},
-            }
-            for version, placed in (("stable", roles.stable), ("canary", roles.canary))
-            if placed is not None
-        ]
         path = self.settings.file_sd_path(service=self.service, environment=self.environment)
-        text = json.dumps(groups, indent=2) + "\n"
+        text = file_sd(roles)
         if files.read(path) != text:
             files.directory(path.parent)
             files.replace(path, text)
@@ -390,9 +343,3 @@ class NginxTarget:
             log_directory=self._directory / "logs",
             clock=self.clock,
         )
-
-
-def _backend(placed: Placed | None) -> Backend | None:
-    if placed is None:
-        return None
-    return Backend(port=placed.port, rollout=placed.rollout, tag=placed.release.tag)
