@@ -189,6 +189,8 @@ def users(url: str, *, number: int, rps: float) -> Iterator[subprocess.Popen[str
         if child.poll() is None:
             child.kill()
             child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def stopped(child: subprocess.Popen[str]) -> dict[str, object]:

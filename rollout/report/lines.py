@@ -112,7 +112,7 @@ def _checked(event: Checked) -> str:
     if not event.results:
         return "no checks are configured"
     if not failed:
-        return f"✓ all {_counted(len(event.results), 'check')} passed"
+        return f"✓ {_counted(len(event.results), 'check')} passed"
     named = "; ".join(f"{result.name} against {result.version}: {result.detail}" for result in failed)
     return f"✗ {len(failed)} of {_counted(len(event.results), 'check')} failed: {named}"
 

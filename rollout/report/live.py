@@ -102,7 +102,7 @@ def _releases(state: State, now: datetime) -> Table:
 
 
 def _standing(state: State, seen: Weight | None, wait_reason: str, now: datetime) -> Text:
-    text = Text(one_line(standing(state, now)), style="bold")
+    text = Text.assemble((one_line(standing(state, now)), "bold"))
     if state.over:
         return text
     serves = "the gateway cannot be asked" if seen is None else f"the gateway serves {seen}"
@@ -134,7 +134,7 @@ def _gates(judged: Judgement) -> Table:
 def _evidence(result: GateResult) -> Text:
     """A small bar with its number: how far the evidence has come towards a rollback."""
     full = round(evidence(result) * _EVIDENCE_CELLS)
-    bar = Text("█" * full, style=_COLOURS[result.verdict])
+    bar = Text.assemble(("█" * full, _COLOURS[result.verdict]))
     bar.append("░" * (_EVIDENCE_CELLS - full), style="dim")
     bar.append(f" {'observed' if result.observe else evidence_words(result)}")
     return bar
@@ -187,7 +187,7 @@ class Track:
                 return Text("╌" * width, style="dim")
             case "current":
                 full = round(width * self._soaked())
-                bar = Text("━" * full, style="red" if back else "green")
+                bar = Text.assemble(("━" * full, "red" if back else "green"))
                 return bar.append("─" * (width - full), style="red" if back else "blue")
 
     def _soaked(self) -> float:

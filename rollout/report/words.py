@@ -57,7 +57,7 @@ def evidence(result: GateResult) -> float:
     """How far the evidence has come towards taking the canary back: log e over its threshold, 0 to 1."""
     if not (math.isfinite(result.log_threshold) and result.log_threshold > 0) or math.isnan(result.log_e):
         return 0.0
-    return result.log_e / result.log_threshold
+    return min(max(result.log_e / result.log_threshold, 0.0), 1.0)
 
 
 def evidence_words(result: GateResult) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -67,7 +68,7 @@ def test_a_timetable_has_no_gaps_and_ends_after_all_soaks(soaks: list[int]) -> N
     rows = timetable(plan_of(soaks))
     assert rows[0].begins == timedelta(0)
     assert rows[-1].ends == timedelta(seconds=sum(soaks))
-    for row, later in zip(rows, rows[1:], strict=False):
+    for row, later in itertools.pairwise(rows):
         assert row.ends == later.begins
 
 

@@ -120,7 +120,7 @@ def test_a_record_that_does_not_begin_with_a_start_makes_no_sense() -> None:
     ],
 )
 def test_the_phase_follows_from_what_happened(events: tuple[Event, ...], phase: Phase) -> None:
-    """An effect that begins what cannot simply be taken back changes the phase when it is intended, others when done."""
+    """Promotion and rollback begin when they are intended; everything else counts when it is done."""
     state = state_of(*events)
     assert state.phase is phase
     assert state.over == (phase in (Phase.PROMOTED, Phase.ROLLED_BACK))

@@ -46,7 +46,7 @@ GATE = Gate(
 )
 
 
-def plan_of(*steps: tuple[float, int], approve: tuple[float, ...] = (), **settings: timedelta) -> Plan:
+def plan_of(*steps: tuple[float, int], approve: tuple[float, ...] = ()) -> Plan:
     """A plan from weights in percent and soaks in seconds; `approve` names the weights that wait for a person."""
     return Plan(
         service="chat",
@@ -56,7 +56,8 @@ def plan_of(*steps: tuple[float, int], approve: tuple[float, ...] = (), **settin
             for percent, soak in steps
         ),
         gates=(GATE,),
-        **{"interval": timedelta(seconds=10), "warm_up": timedelta(0), **settings},
+        interval=timedelta(seconds=10),
+        warm_up=timedelta(0),
     )
 
 
@@ -475,7 +476,7 @@ class Process:
         self.life.at("checks: done")
         return (CheckResult(name="home", version="canary", passed=passed, detail="200" if passed else "500"),)
 
-    def _hear(self, state: State, seen: Observation, decision: Decision, at: datetime) -> None:
+    def _hear(self, state: State, observation: Observation, decision: Decision, at: datetime) -> None:
         self.told.append((state, decision))
 
 

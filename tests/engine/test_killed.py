@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,12 +13,11 @@ import pytest
 from rollout.core.decisions import Finish
 from rollout.core.events import Interrupted, Order
 from rollout.core.plan import NOTHING
-from rollout.engine import Interruption
-from rollout.errors import TargetFailed
+from rollout.errors import Interruption, TargetFailed
 from rollout.journals.file import FileJournal
 from tests.engine.simulation import Killed, Life, Process, World, plan_of
 
-PLAN = plan_of((0, 10), (10, 30), (100, 20), drain=timedelta(seconds=5))
+PLAN = replace(plan_of((0, 10), (10, 30), (100, 20)), drain=timedelta(seconds=5))
 
 
 @dataclass(frozen=True, kw_only=True)
