@@ -70,7 +70,7 @@ def _once(stage: Stage, parts: Parts) -> tuple[float, float]:
         thread.start()
     time.sleep(BEFORE_S)
     decided = time.monotonic()
-    stage.target.roll_back()
+    stage.target.roll_back(rollout="2-v2")
     returned = time.monotonic() - decided
     time.sleep(AFTER_S)
     stop.set()

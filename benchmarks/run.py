@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import dropped, rollback, stickiness
+from benchmarks import dropped, rollback, rollouts, stickiness
 from benchmarks.stage import Parts, Row, real_parts
 from rollout.demo.processes import find_program
 
@@ -22,6 +22,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Parts], Iterator[Row]]]] = {
     "dropped": dropped.measure,
     "rollback": rollback.measure,
     "stickiness": stickiness.measure,
+    "rollouts": lambda _parts: rollouts.measure(),
 }
 README: Final = Path(__file__).with_name("README.md")
 TEXT: Final = """\

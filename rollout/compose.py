@@ -46,7 +46,9 @@ def tester_token(
         case NginxSettings():
             key = _nginx(configuration, settings, env, clock).tester_key()
             service = configuration.plan.service
-            return tokens.issue(key, service=service, version=version, expires=expires, today=clock().date())
+            return tokens.issue(
+                key, service=service, version=version, expires=expires, today=clock().astimezone().date()
+            )
         case _:
             assert_never(settings)
 

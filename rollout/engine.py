@@ -296,7 +296,7 @@ def _carried_out(ports: Ports, state: State, action: Action, seen: Seen) -> Even
             target.promote()
             return Promoted(at=ports.clock())
         case RollBack():
-            target.roll_back()
+            target.roll_back(rollout=state.rollout)
             return RolledBack(at=ports.clock())
         case Retire():
             target.retire()

@@ -84,7 +84,7 @@ def schema(call: Call) -> int:  # noqa: ARG001 - a verb takes the call
 def token(call: Call) -> int:
     """A token that lets a tester reach a version whatever its weight is."""
     opened = open_service(call)
-    expires = now().date() + timedelta(days=call.arguments.days)
+    expires = now().astimezone().date() + timedelta(days=call.arguments.days)
     try:
         text = compose.tester_token(
             opened.configuration, call.env, version=call.arguments.of, expires=expires, clock=now

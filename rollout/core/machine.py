@@ -111,10 +111,10 @@ def _entering(state: State, seen: Observation, now: datetime) -> Decision:
     """A first step above 0 %: the checks have passed, and nobody is sent to a canary that cannot be watched."""
     noted = _noted(state, seen, now)
     if state.paused:
-        return _resting(state, now, noted)
+        return _resting(state, seen, now, noted)
     if seen.judgement is None or seen.judgement.verdict is Verdict.BLIND:
         why = seen.judgement.reason if seen.judgement is not None else "nobody looked at the metrics"
-        return Decision(then=_wait(state, now, f"before the first user: {why}"), noting=noted)
+        return Decision(then=_wait(state, seen, now, f"before the first user: {why}"), noting=noted)
     move = MoveTraffic(weight=state.current.weight, step=state.step)
     return Decision(then=_retried(state, move, now), noting=noted)
 
@@ -152,7 +152,7 @@ def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
     move = MoveTraffic(weight=state.ordered, step=state.step)
     noted = _noted(state, seen, now)
     if seen.weight is None:
-        return Decision(then=_wait(state, now, f"the gateway cannot be asked: {seen.problem}"), noting=noted)
+        return Decision(then=_wait(state, seen, now, f"the gateway cannot be asked: {seen.problem}"), noting=noted)
     if seen.weight == state.ordered:
         if state.seen_at is not None:
             return None
@@ -160,11 +160,11 @@ def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
     if state.drift != seen.weight and (state.seen_at is not None or state.pending is None):
         return Decision(then=Again(), noting=(Drifted(at=now, expected=state.ordered, seen=seen.weight), *noted))
     if state.drift is not None and seen.weight < state.ordered and not _restores(state):
-        return _held(state, now, f"the gateway serves {seen.weight} where {state.ordered} was ordered", noted)
+        return _held(state, seen, now, f"the gateway serves {seen.weight} where {state.ordered} was ordered", noted)
     if state.paused and seen.weight < state.ordered:
-        return _resting(state, now, noted)
+        return _resting(state, seen, now, noted)
     if _given_up(state, move):
-        return _held(state, now, f"traffic cannot be moved to {state.ordered}: {state.failure}", noted)
+        return _held(state, seen, now, f"traffic cannot be moved to {state.ordered}: {state.failure}", noted)
     return Decision(then=_retried(state, move, now), noting=noted)
 
 
@@ -176,16 +176,16 @@ def _restores(state: State) -> bool:
 def _soaking(state: State, seen: Observation, now: datetime) -> Decision:
     noted = _noted(state, seen, now)
     if state.paused:
-        return _resting(state, now, noted)
+        return _resting(state, seen, now, noted)
     soaked_at = state.soaked_at
     assert soaked_at is not None
     if now < soaked_at:
-        return Decision(then=_wait(state, now, "soaking", at_latest=soaked_at), noting=noted)
+        return Decision(then=_wait(state, seen, now, "soaking", at_latest=soaked_at), noting=noted)
     judged = seen.judgement
     if judged is None or judged.verdict is not Verdict.HEALTHY or state.blind_since is not None:
-        return _lengthened(state, judged, now, noted)
+        return _lengthened(state, seen, now, noted)
     if state.current.approve and not state.approved:
-        return Decision(then=_wait(state, now, "waiting for approval", person=True), noting=noted)
+        return Decision(then=_wait(state, seen, now, "waiting for approval", person=True), noting=noted)
     resting = _noted(state, seen, now, always=True)
     if state.last_step:
         return Decision(then=Promote(), noting=resting)
@@ -193,16 +193,17 @@ def _soaking(state: State, seen: Observation, now: datetime) -> Decision:
     return Decision(then=MoveTraffic(weight=after.weight, step=state.step + 1), noting=resting)
 
 
-def _lengthened(state: State, judged: Judgement | None, now: datetime, noted: tuple[Event, ...]) -> Decision:
+def _lengthened(state: State, seen: Observation, now: datetime, noted: tuple[Event, ...]) -> Decision:
     """The soak is over and the verdict is not healthy: stay, and ask for a person when patience ends."""
+    judged = seen.judgement
     if judged is not None and judged.verdict is Verdict.HEALTHY:
         return Decision(then=Again(), noting=noted)
     why = judged.reason if judged is not None else "nobody looked at the metrics"
     soaked_at = state.soaked_at
     assert soaked_at is not None
     if now >= soaked_at + state.plan.patience and not state.patient:
-        return _held(state, now, f"no healthy verdict {state.plan.patience} after the soak: {why}", noted)
-    return Decision(then=_wait(state, now, f"the soak goes on: {why}"), noting=noted)
+        return _held(state, seen, now, f"no healthy verdict {state.plan.patience} after the soak: {why}", noted)
+    return Decision(then=_wait(state, seen, now, f"the soak goes on: {why}"), noting=noted)
 
 
 def _promoting(state: State, seen: Observation, now: datetime) -> Decision:
@@ -211,7 +212,7 @@ def _promoting(state: State, seen: Observation, now: datetime) -> Decision:
     if seen.canary_dead:
         return _back(Cause.CANARY_DIED, "the canary died before it was promoted")
     if _given_up(state, Promote()):
-        return _held(state, now, f"the canary cannot be promoted: {state.failure}", ())
+        return _held(state, seen, now, f"the canary cannot be promoted: {state.failure}", ())
     return Decision(then=_retried(state, Promote(), now))
 
 
@@ -254,15 +255,15 @@ def _going_back(state: State) -> RollBack:
     return RollBack(cause=state.cause, because=state.because)
 
 
-def _held(state: State, now: datetime, because: str, noted: tuple[Event, ...]) -> Decision:
+def _held(state: State, seen: Observation, now: datetime, because: str, noted: tuple[Event, ...]) -> Decision:
     """A person is asked, once; until then nothing moves."""
     if state.paused:
-        return _resting(state, now, noted)
+        return _resting(state, seen, now, noted)
     return Decision(then=Again(), noting=(*noted, Paused(at=now, because=f"because {because}")))
 
 
-def _resting(state: State, now: datetime, noted: tuple[Event, ...]) -> Decision:
-    return Decision(then=_wait(state, now, f"paused {state.paused}", person=True), noting=noted)
+def _resting(state: State, seen: Observation, now: datetime, noted: tuple[Event, ...]) -> Decision:
+    return Decision(then=_wait(state, seen, now, f"paused {state.paused}", person=True), noting=noted)
 
 
 def _given_up(state: State, action: Action) -> bool:
@@ -279,9 +280,24 @@ def _retried(state: State, action: Action, now: datetime) -> Action | Wait:
     return action if now >= due else Wait(until=due, reason=f"trying again: {state.failure}")
 
 
-def _wait(state: State, now: datetime, reason: str, *, at_latest: datetime | None = None, person: bool = False) -> Wait:
-    look = now + state.plan.interval
+def _wait(
+    state: State,
+    seen: Observation,
+    now: datetime,
+    reason: str,
+    *,
+    at_latest: datetime | None = None,
+    person: bool = False,
+) -> Wait:
+    look = _next_look(state.plan.interval, seen.judgement, now)
     return Wait(until=look if at_latest is None else min(look, at_latest), reason=reason, person=person)
+
+
+def _next_look(interval: timedelta, judged: Judgement | None, now: datetime) -> datetime:
+    """Just after the next scrape, which comes an interval after the newest sample; never later than in one interval."""
+    if judged is None or judged.until is None:
+        return now + interval
+    return min(max(judged.until + interval * 1.05, now + interval / 4), now + interval)
 
 
 def _noted(state: State, seen: Observation, now: datetime, *, always: bool = False) -> tuple[Event, ...]:

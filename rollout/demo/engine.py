@@ -150,7 +150,9 @@ def _bridge() -> Iterator[str]:
     if ip is None:
         raise MissingProgram("the program ip is not installed", hint="install the package iproute2")
     name = f"rollout{secrets.token_hex(4)}"
-    _command(ip, "link", "add", "name", name, "type", "bridge")
+    # With an address of its own: else the bridge takes the lowest of its ports', and stalls when that port goes.
+    address = ":".join(("02", "42", *(f"{octet:02x}" for octet in secrets.token_bytes(4))))
+    _command(ip, "link", "add", "name", name, "address", address, "type", "bridge")
     try:
         _command(ip, "address", "add", _unused_subnet(ip), "dev", name)
         _command(ip, "link", "set", name, "up")

@@ -75,8 +75,10 @@ class Target(Protocol):
     def promote(self) -> None:
         """Make the canary the stable release, without a moment of no backend; the former one stays in reserve."""
 
-    def roll_back(self) -> None:
+    def roll_back(self, *, rollout: str) -> None:
         """All new requests to stable at once; after a promotion, to the reserve, which is started and ready first.
+
+        `rollout` says whose release is taken back: what another rollout deployed or promoted is left alone.
 
         Never towards a version that is not ready. Answers that have begun go on until `retire`.
         """

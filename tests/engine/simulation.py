@@ -304,14 +304,14 @@ class SimulatedTarget:
         world.moved(NOTHING)
         self._life.at("promote: done")
 
-    def roll_back(self) -> None:
+    def roll_back(self, *, rollout: str) -> None:
         """See Target."""
         world = self._world
         self._life.at("roll back: begins")
         self._fails("roll_back")
         if world.canary is not None and world.stable == world.canary:
             world.stable = world.reserve
-        elif world.canary is None and world.reserve is not None and world.stable == world.latest:
+        elif world.canary is None and world.reserve is not None and world.stable == rollout:
             world.containers[world.reserve].stopped = False
             world.stable, world.canary, world.reserve = world.reserve, world.stable, None
         world.moved(NOTHING)

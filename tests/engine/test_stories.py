@@ -143,11 +143,11 @@ def test_a_release_that_turns_bad_late_is_rolled_back_from_its_last_step(world: 
 def test_trouble_that_stable_shares_holds_the_canary_and_does_not_take_it_back(world: World) -> None:
     """A fifth of all requests fails on both for a while: the cause is not the release, and nobody moves."""
     world.at(40, lambda: world.failing.update(v1=0.2, v2=0.2))
-    world.at(400, world.failing.clear)
+    world.at(150, world.failing.clear)
     began = world.now
     assert Process(world).release("v2", PLAN) == PROMOTED
     assert Verdict.UNHEALTHY not in verdicts(world)
-    assert seen_at(world, 50) - began > timedelta(seconds=400)
+    assert seen_at(world, 50) - began > timedelta(seconds=150)
 
 
 def test_a_release_that_nobody_uses_waits_for_users(world: World) -> None:
@@ -234,10 +234,16 @@ def test_who_promotes_early_ends_the_rollout_at_once(world: World) -> None:
 
 
 def test_a_canary_that_is_unhealthy_is_not_promoted_by_order(world: World) -> None:
-    """The order comes while the evidence is in: users go back."""
+    """The order comes when the evidence is in and nobody has looked yet: users go back."""
+    process = Process(world)
+    engine.start(process.ports, PLAN, "v2")
+    while not world.served:
+        engine.tick(process.ports)
+        world.advance(timedelta(seconds=5))
     world.failing["v2"] = 0.5
-    order_at(world, 51, Order.PROMOTE)
-    assert Process(world).release("v2", PLAN) == ROLLED_BACK
+    world.advance(timedelta(seconds=40))
+    world.order(Order.PROMOTE)
+    assert process.go_on() == ROLLED_BACK
     assert ordered(world.events()) == [Order.PROMOTE]
     back_on_stable(world)
 
@@ -297,10 +303,6 @@ def test_who_aborts_long_after_the_promotion_gets_the_former_release_back(world:
     assert set(world.containers) == {"0-v1"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="roll_back() is not told for which rollout it is: a target takes the last promotion for this one's",
-)
 def test_who_aborts_before_anything_was_deployed_leaves_the_former_promotion_alone(world: World) -> None:
     """The rollout before was promoted and keeps its reserve: going back is not for that one."""
     assert Process(world).release("v2", PLAN) == PROMOTED
@@ -744,7 +746,7 @@ def test_the_lease_is_held_all_the_while_and_given_back_at_the_end(world: World)
     answers: list[Lease | None] = []
     journal = FileJournal(world.directory)
     for minutes in (1, 20, 30):
-        world.at(60 * minutes, lambda: answers.append(journal.take(rival, now=world.now)))
+        world.at(60 * minutes + 25, lambda: answers.append(journal.take(rival, now=world.now)))
     process = Process(world, owner=this_process())
     process.release("v2", replace(plan_of((0, 30), (10, 2000), (100, 60)), interval=timedelta(minutes=1)))
     assert [answer.owner if answer else None for answer in answers] == [this_process()] * 3

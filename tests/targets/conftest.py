@@ -12,8 +12,10 @@ from typing import Final
 
 import docker
 import pytest
+import requests
 
 from rollout.core.release import Release
+from rollout.demo.images import MANIFEST_TYPES
 from rollout.demo.parts import Engine, Nginx, container_engine, free_port, missing, nginx, registry
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
@@ -80,9 +82,15 @@ class Images:
         )
         self.client.images.build(fileobj=context, custom_context=True, tag=f"{image}:{tag}", rm=True, forcerm=True)
         self.client.images.push(image, tag=tag)
-        digest = str(self.client.images.get_registry_data(f"{image}:{tag}").id)
+        digest = self._digest(name, tag)
         self.client.images.remove(f"{image}:{tag}", force=True)
         return Release(tag=tag, image=image, digest=digest)
+
+    def _digest(self, name: str, tag: str) -> str:
+        """What the registry itself says, as Podman 4 cannot ask it."""
+        url = f"http://{self.registry}/v2/{name}/manifests/{tag}"
+        answer = requests.head(url, headers={"Accept": MANIFEST_TYPES}, timeout=10)
+        return answer.headers["Docker-Content-Digest"]
 
 
 def _archive(files: Mapping[str, bytes]) -> io.BytesIO:

@@ -221,7 +221,7 @@ class TargetContract:
         """All new requests go to stable when the call returns; the canary still runs until it is retired."""
         target = with_canary(harness, weight=percent)
         with crowd(harness) as users:
-            target.roll_back()
+            target.roll_back(rollout="r2")
             back = len(users.answers)
             users.answers.extend(harness.ask() for _ in range(20))
         assert users.all_served()
@@ -229,18 +229,18 @@ class TargetContract:
         seen = target.look()
         assert seen.weight == NOTHING
         assert seen.canary is not None
-        harness.target().roll_back()
+        harness.target().roll_back(rollout="r2")
         assert target.look() == seen
 
     def test_a_retired_canary_is_gone_but_for_its_log(self, harness: Harness) -> None:
         """And a second retirement has nothing to do."""
         target = with_canary(harness, weight=50)
-        target.roll_back()
+        target.roll_back(rollout="r2")
         target.retire()
         assert target.look().canary is None
         assert "release v2 starts" in target.logs(lines=10)
         target.retire()
-        target.roll_back()
+        target.roll_back(rollout="r2")
         assert served(harness) == {"v1"}
 
     def test_a_canary_with_traffic_is_not_retired(self, harness: Harness) -> None:
@@ -259,14 +259,14 @@ class TargetContract:
         target.retire()
         assert target.look().reserve == harness.release("v1")
         with crowd(harness) as users:
-            target.roll_back()
+            target.roll_back(rollout="r2")
         assert users.all_served()
         assert served(harness) == {"v1"}
         seen = target.look()
         assert seen.stable is not None
         assert seen.canary is not None
         assert (seen.stable.release.tag, seen.canary.release.tag, seen.weight) == ("v1", "v2", NOTHING)
-        target.roll_back()
+        target.roll_back(rollout="r2")
         assert target.look() == seen
         target.retire()
         assert target.look().canary is None
@@ -280,7 +280,7 @@ class TargetContract:
         target.discard()
         target.discard()
         assert target.look().reserve is None
-        target.roll_back()
+        target.roll_back(rollout="r2")
         assert served(harness) == {"v2"}
 
     def test_a_rollback_never_goes_past_the_stable_release_it_started_from(self, harness: Harness) -> None:
@@ -290,12 +290,13 @@ class TargetContract:
         target.retire()
         with pytest.raises(TargetFailed):
             target.deploy(harness.broken_release(), rollout="r3")
-        target.roll_back()
+        target.roll_back(rollout="r3")
         assert served(harness) == {"v2"}
+        target.roll_back(rollout="r3, which was aborted before it was deployed")
         target.deploy(harness.release("v3"), rollout="r4")
-        target.roll_back()
+        target.roll_back(rollout="r4")
         target.retire()
-        target.roll_back()
+        target.roll_back(rollout="r4")
         assert served(harness) == {"v2"}
 
     def test_the_same_image_can_be_released_again(self, harness: Harness) -> None:
@@ -369,6 +370,6 @@ def _effects(release: Release, rollout: str) -> dict[str, Callable[[Target], Non
         "deploy": lambda target: target.deploy(release, rollout=rollout),
         "move": lambda target: target.move(Weight(5)),
         "promote": lambda target: target.promote(),
-        "roll_back": lambda target: target.roll_back(),
+        "roll_back": lambda target: target.roll_back(rollout=rollout),
         "retire": lambda target: target.retire(),
     }

@@ -245,6 +245,15 @@ def test_a_token_that_is_not_genuine_opens_nothing(gate: Gate) -> None:
         assert gate.get(Cookie=f"chat_version={token}") == (200, "stable"), token
 
 
+def test_a_token_expires_though_the_configuration_is_older(gate: Gate) -> None:
+    """A file that was written five days ago lists tokens that have expired since."""
+    written = today() - timedelta(days=5)
+    gate.traffic.apply(gate.gateway, NOTHING, today=written)
+    for days, version in ((0, "stable"), (4, "stable"), (5, "canary"), (30, "canary")):
+        token = issue(KEY, service="chat", version="canary", expires=written + timedelta(days=days), today=written)
+        assert gate.get(X_Rollout_Version=token) == (200, version), days
+
+
 def test_a_dead_canary_is_answered_by_stable_and_counted_as_its_own_failure(tmp_path: Path, mode: str) -> None:
     """Nobody notices a canary that does not even listen, and the log tells on it."""
     with running_gate(tmp_path, njs=mode == "njs", canary_port=free_port()) as gate:
@@ -306,6 +315,7 @@ def test_without_a_canary_tokens_for_it_open_stable(gate: Gate) -> None:
 
 def test_a_swap_of_roles_never_takes_the_weight_of_the_roles_before(gate: Gate) -> None:
     """Back at the same roles, the weight that stood there long ago does not come back."""
+    gate.apply(NOTHING)
     gate.apply(EVERYTHING)
     promoted = {"stable": gate.gateway.canary, "canary": None}
     gate.apply(NOTHING, **promoted)

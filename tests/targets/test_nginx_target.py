@@ -70,7 +70,7 @@ def test_a_stream_outlives_every_change_of_the_weight_and_ends_with_its_containe
     with stream(world.port) as events:
         assert events.readline() == b"data: 0\n"
         target.move(Weight(50))
-        target.roll_back()
+        target.roll_back(rollout="r2")
         number = 0
         for _ in range(20):
             line = events.readline()
@@ -99,7 +99,7 @@ def test_a_rollback_starts_a_stable_release_that_was_stopped(world: World, image
     seen = target.look()
     assert seen.stable is not None
     assert seen.stable.health is Health.DEAD
-    target.roll_back()
+    target.roll_back(rollout="r2")
     seen = target.look()
     assert seen.stable is not None
     assert (seen.stable.health, seen.weight) == (Health.READY, NOTHING)
@@ -110,7 +110,7 @@ def test_a_rollback_never_goes_to_a_stable_release_that_is_gone(world: World, im
     target = rolled_out(world, images)
     world.client.containers.get("chat-production-r1").remove(force=True)
     with pytest.raises(TargetBusy, match="traffic stays where it is"):
-        target.roll_back()
+        target.roll_back(rollout="r2")
     assert target.look().weight == Weight(100)
 
 
@@ -123,7 +123,7 @@ def test_a_canary_that_died_is_seen_and_is_not_promoted(world: World, images: Im
     assert seen.canary.health is Health.DEAD
     with pytest.raises(TargetFailed, match="does not run"):
         target.promote()
-    target.roll_back()
+    target.roll_back(rollout="r2")
     target.retire()
     assert containers(world) == {"chat-production-r1": "running"}
 
@@ -202,7 +202,7 @@ def test_a_file_that_somebody_removed_does_not_make_users_invisible(world: World
     world.settings.include.unlink()
     target.retire()
     assert containers(world)["chat-production-r2"] == "running"
-    target.roll_back()
+    target.roll_back(rollout="r2")
     assert target.look().weight == NOTHING
     assert world.settings.include.exists()
 
@@ -241,7 +241,7 @@ def test_prometheus_is_told_where_the_versions_are(world: World, images: Images)
     assert told() == {"stable": "v1", "canary": "v2"}
     target.promote()
     assert told() == {"stable": "v2"}
-    target.roll_back()
+    target.roll_back(rollout="r2")
     assert told() == {"stable": "v1", "canary": "v2"}
     target.retire()
     assert told() == {"stable": "v1"}
@@ -268,7 +268,7 @@ def test_a_leftover_without_traffic_makes_room_and_one_with_traffic_does_not(wor
     target = rolled_out(world, images)
     with pytest.raises(TargetFailed, match="still gets traffic"):
         target.deploy(images.release("v3"), rollout="r3")
-    target.roll_back()
+    target.roll_back(rollout="r2")
     target.deploy(images.release("v3"), rollout="r3")
     assert set(containers(world)) == {"chat-production-r1", "chat-production-r3"}
 
@@ -281,7 +281,11 @@ def test_torn_notes_block_everything_and_stay(world: World, images: Images) -> N
     notes = world.settings.state / "target.json"
     torn = notes.read_text()[:-40]
     notes.write_text(torn)
-    for call in (target.look, target.promote, target.roll_back, target.retire, target.discard):
+
+    def roll_back() -> None:
+        target.roll_back(rollout="r2")
+
+    for call in (target.look, target.promote, roll_back, target.retire, target.discard):
         with pytest.raises(TargetFailed, match="cannot be understood"):
             call()
     assert notes.read_text() == torn

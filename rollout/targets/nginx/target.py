@@ -132,15 +132,15 @@ class NginxTarget:
         self._save(new)
         self._tell_prometheus(new)
 
-    def roll_back(self) -> None:
+    def roll_back(self, *, rollout: str) -> None:
         """See Target."""
         roles = self._load()
         if roles.canary is not None:
-            if roles.canary.ready:
+            if roles.canary.ready and roles.canary.rollout == rollout:
                 self._turn_back(roles, roles.canary)
             return
         promoted, reserve = roles.stable, roles.reserve
-        if promoted is None or reserve is None or promoted.rollout != roles.rollout:
+        if promoted is None or reserve is None or promoted.rollout != rollout:
             return
         self._make_ready(reserve)
         new = replace(roles, stable=reserve, canary=promoted, reserve=None)
