@@ -129,7 +129,12 @@ def _claim(ports: Ports, plan: Plan, tag: str, *, again: bool) -> None:
         _take_lease(ports)
         record = ports.journal.read()
     seen = ports.target.look()
-    if seen.weight is not None and seen.weight > NOTHING:
+    if seen.weight is None:
+        raise TargetBusy(
+            f"the gateway cannot be asked what it serves: {seen.problem}",
+            hint="nothing was changed; `rollout doctor` says more",
+        )
+    if seen.weight > NOTHING:
         raise Refused(
             f"the gateway gives {seen.weight} to a canary that this journal does not know",
             hint="another journal may drive it: look where; or bring the gateway back to stable by hand first",
@@ -160,7 +165,7 @@ def run(ports: Ports) -> Finish:
                 case Finish() as finish:
                     return finish
                 case Wait(until=until):
-                    _hold(ports, until)
+                    _hold(ports, min(until, ports.clock() + LEASE / 3))
     except Interruption as interruption:
         _note(ports, Interrupted(at=ports.clock(), signal=interruption.signal))
         raise

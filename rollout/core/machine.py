@@ -127,6 +127,8 @@ def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
         return _back(Cause.UNHEALTHY, state.judgement.reason)
     if seen.canary_dead:
         return _back(Cause.CANARY_DIED, "the canary was started and no longer runs", _noted(state, seen, now))
+    if seen.weight is not None and seen.canary_digest is None:
+        return _back(Cause.CANARY_DIED, "the canary is gone", _noted(state, seen, now))
     if seen.canary_digest is not None and seen.canary_digest != state.release.digest:
         because = f"the canary runs {seen.canary_digest[:19]}, and the release is {state.release.digest[:19]}"
         return _back(Cause.WRONG_IMAGE, because)

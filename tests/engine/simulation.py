@@ -84,6 +84,7 @@ class Life:
         if self._dead:
             raise Killed
         self.passed.append(name)
+        assert len(self.passed) < 1000, "the rollout comes to no end"
         if len(self.passed) - 1 == self._ends_at:
             ending = self._by()
             self._dead = isinstance(ending, Killed)

@@ -159,7 +159,11 @@ class Story:
     def _turn(self) -> None:
         state = self.state
         self.judgement = self._judge() if state.phase is Phase.STEPPING else self.judgement
-        seen = Observation(weight=self.gateway, judgement=self.judgement if state.phase is Phase.STEPPING else None)
+        seen = Observation(
+            weight=self.gateway,
+            canary_digest=state.release.digest,
+            judgement=self.judgement if state.phase is Phase.STEPPING else None,
+        )
         decision = decide(state, seen, self.now)
         self.events.extend(decision.noting)
         match decision.then:
