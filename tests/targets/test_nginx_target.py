@@ -105,13 +105,45 @@ def test_a_rollback_starts_a_stable_release_that_was_stopped(world: World, image
     assert (seen.stable.health, seen.weight) == (Health.READY, NOTHING)
 
 
-def test_a_rollback_never_goes_to_a_stable_release_that_is_gone(world: World, images: Images) -> None:
-    """The canary serves on, and the person is told."""
+def test_a_stable_release_that_somebody_removed_is_run_anew_before_a_rollback(world: World, images: Images) -> None:
+    """The same image; traffic goes there once it is ready."""
     target = rolled_out(world, images)
     world.client.containers.get("chat-production-r1").remove(force=True)
+    target.roll_back(rollout="r2")
+    seen = target.look()
+    assert seen.stable is not None
+    assert (seen.stable.release, seen.stable.health, seen.weight) == (images.release("v1"), Health.READY, NOTHING)
+
+
+def test_a_rollback_never_goes_to_a_release_that_cannot_be_had(world: World, images: Images) -> None:
+    """The reserve is gone and cannot be run again: users stay where they are served, and the person is told."""
+    target = rolled_out(world, images)
+    target.promote()
+    target.retire()
+    world.client.containers.get("chat-production-r1").remove(force=True)
+    broken = world.target(changed(world.settings, env_file=world.settings.include.with_suffix(".absent")))
     with pytest.raises(TargetBusy, match="traffic stays where it is"):
+        broken.roll_back(rollout="r2")
+    seen = target.look()
+    assert seen.stable is not None
+    assert (seen.stable.release, seen.stable.health) == (images.release("v2"), Health.READY)
+
+
+def test_a_reserve_whose_port_was_taken_comes_back_on_another(world: World, images: Images) -> None:
+    """A stopped container holds no port, and another program may come for it."""
+    target = rolled_out(world, images)
+    stable = target.look().stable
+    assert stable is not None
+    target.promote()
+    target.retire()
+    with socket.create_server(("127.0.0.1", int(stable.url.rpartition(":")[2]))):
         target.roll_back(rollout="r2")
-    assert target.look().weight == Weight(100)
+        seen = target.look()
+        assert seen.stable is not None
+        assert (seen.stable.release.tag, seen.stable.health) == ("v1", Health.READY)
+        assert seen.stable.url != stable.url
+        target.retire()
+    assert containers(world) == {"chat-production-r1": "running"}
 
 
 def test_a_canary_that_died_is_seen_and_is_not_promoted(world: World, images: Images) -> None:

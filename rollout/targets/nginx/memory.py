@@ -6,7 +6,7 @@ cannot be read blocks: nothing is guessed and nothing is overwritten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -45,6 +45,19 @@ class Memory:
     canary: Placed | None = None
     reserve: Placed | None = None
     version: Literal[1] = 1
+
+    def moved(self, placed: Placed) -> Memory:
+        """With a release in another place; it keeps its role."""
+
+        def where(each: Placed | None) -> Placed | None:
+            return placed if each is not None and each.rollout == placed.rollout else each
+
+        return replace(self, stable=where(self.stable), canary=where(self.canary), reserve=where(self.reserve))
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The loopback ports that are ours, whether their container runs or not."""
+        return frozenset(port for each in self.placed for port in (each.port, each.metrics_port) if port)
 
     @property
     def placed(self) -> tuple[Placed, ...]:

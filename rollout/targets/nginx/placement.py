@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rollout.errors import RolloutError, TargetBusy, TargetFailed
+from rollout.errors import RolloutError, TargetFailed
 from rollout.targets.base import Health
 from rollout.targets.nginx import files
 from rollout.targets.nginx.containers import Engine, Inspected, PortTaken, Spec
@@ -56,23 +56,22 @@ class Containers:
         self.await_ready(placed)
         return placed
 
-    def revive(self, placed: Placed) -> None:
-        """Start a container that was stopped, and wait until it is ready; nothing happens where it is."""
+    def revive(self, placed: Placed, *, taken: frozenset[int], note: Callable[[Placed], None]) -> Placed:
+        """Start a container that was stopped, and wait until it is ready; nothing happens where it is.
+
+        A stopped container holds no port: where another program has taken it meanwhile, or somebody has removed the
+        container, the same image is run anew. `taken` and `note` are those of `start`.
+        """
         there = self.engine.look(placed.container)
         if there is None:
-            raise TargetFailed(
-                f"the container {placed.container} is gone, so {placed.release} cannot serve",
-                hint="Release that tag again.",
-            )
+            return self.start(placed, taken=taken, note=note)
         if not there.runs:
             try:
                 self.engine.start(placed.container)
             except PortTaken:
-                raise TargetBusy(
-                    f"another program took port {placed.port} of {placed.container}",
-                    hint=f"Find it with `ss -ltnp 'sport = :{placed.port}'` and stop it.",
-                ) from None
+                return self.start(placed, taken=taken, note=note)
         self.await_ready(placed)
+        return placed
 
     def _run(
         self, placed: Placed, labels: Mapping[str, str], taken: frozenset[int], note: Callable[[Placed], None]

@@ -142,8 +142,8 @@ class NginxTarget:
         promoted, reserve = roles.stable, roles.reserve
         if promoted is None or reserve is None or promoted.rollout != rollout:
             return
-        self._make_ready(reserve)
-        new = replace(roles, stable=reserve, canary=promoted, reserve=None)
+        roles = self._make_ready(roles, reserve)
+        new = replace(roles, stable=roles.reserve, canary=promoted, reserve=None)
         self._apply(new, NOTHING)
         self._save(new)
         self._tell_prometheus(new)
@@ -194,7 +194,7 @@ class NginxTarget:
         """All traffic from the canary to stable. The engine is asked only where stable does not answer: it is slow."""
         stable = roles.stable
         if stable is not None and self._gives_traffic_to(roles, canary) and not self._containers.answers(stable):
-            self._make_ready(stable)
+            roles = self._make_ready(roles, stable)
         self._apply(roles, NOTHING)
         self._tell_prometheus(roles)
 
@@ -206,8 +206,7 @@ class NginxTarget:
 
         if roles.canary is None:
             raise TargetFailed("there is no canary to start")
-        taken = frozenset(port for each in roles.placed for port in (each.port, each.metrics_port) if port)
-        placed = self._containers.start(roles.canary, taken=taken, note=note)
+        placed = self._containers.start(roles.canary, taken=roles.ports, note=note)
         roles = replace(roles, canary=replace(placed, ready=True))
         self._apply(roles, NOTHING)
         self._save(roles)
@@ -262,14 +261,24 @@ class NginxTarget:
         if self._gives_traffic_to(roles, placed):
             raise TargetBusy(f"the running gateway still sends users to {placed.release}")
 
-    def _make_ready(self, placed: Placed) -> None:
-        """Have a version that traffic is about to go to. Raises TargetBusy where it is not ready in time."""
+    def _make_ready(self, roles: Memory, placed: Placed) -> Memory:
+        """Have a version that traffic is about to go to; the roles, as it may have moved to another port.
+
+        Raises TargetBusy where it is not ready in time.
+        """
+
+        def note(moved: Placed) -> None:
+            nonlocal roles
+            roles = roles.moved(moved)
+            self._save(roles)
+
         try:
-            self._containers.revive(placed)
+            self._containers.revive(placed, taken=roles.ports, note=note)
         except TargetBusy:
             raise
         except TargetFailed as failed:
             raise TargetBusy(f"traffic stays where it is: {failed.message}", hint=failed.hint) from failed
+        return roles
 
     def _apply(self, roles: Memory, weight: Weight) -> None:
         self._traffic.apply(self._gateway(roles), weight, today=self.clock().astimezone().date())
