@@ -117,15 +117,16 @@ class _Sums:
 def to_blocks(canary: Counters, stable: Counters, *, timeline: Timeline, interval: timedelta) -> tuple[Block, ...]:
     """The blocks from the timeline's start to the newest moment that both versions' samples tell of.
 
-    Edges lie on a grid of `interval` anchored at the start. A block takes as many cells of the grid as it needs for
-    both versions to have been scraped in it, so scrapes that are rarer than the grid, late or lost never pair one
-    version's requests with nothing. A version that was never scraped is not waited for, a canary that does not run
-    yet neither, nor is stable once the canary has all traffic. An increment belongs to the block of its later scrape;
-    series are differenced one by one and summed then.
+    Edges lie on a grid of `interval`, each just after a scrape of the canary. A block takes as many cells of the grid
+    as it needs for both versions to have been scraped in it, so scrapes that are rarer than the grid, late or lost
+    never pair one version's requests with nothing. A version that was never scraped is not waited for, a canary that
+    does not run yet neither, nor is stable once the canary has all traffic. An increment belongs to the block of its
+    later scrape; series are differenced one by one and summed then.
     """
-    cells = _cells(canary, stable, start=timeline.start, interval=interval)
-    of_canary = _scraped(canary, start=timeline.start, interval=interval)
-    of_stable = _scraped(stable, start=timeline.start, interval=interval)
+    grid = _grid(canary, start=timeline.start, interval=interval)
+    cells = _cells(canary, stable, start=timeline.start, grid=grid)
+    of_canary = _scraped(canary, start=timeline.start, grid=grid)
+    of_stable = _scraped(stable, start=timeline.start, grid=grid)
     if not of_canary and not of_stable:
         return ()
     first_canary, first_stable = min(of_canary, default=None), min(of_stable, default=None)
@@ -137,13 +138,13 @@ def to_blocks(canary: Counters, stable: Counters, *, timeline: Timeline, interva
             sums += cells[index]
         saw_canary |= index in of_canary
         saw_stable |= index in of_stable
-        end = timeline.start + (index + 1) * interval
+        end = grid.edge(index + 1)
         alone = timeline.weight_at(end) == EVERYTHING
         waits_canary = first_canary is not None and first_canary <= index and not saw_canary
         waits_stable = first_stable is not None and first_stable <= index and not saw_stable and not alone
         if waits_canary or waits_stable:
             continue
-        whole = sums + _Sums(since=timeline.start + begin * interval)
+        whole = sums + _Sums(since=grid.edge(begin))
         blocks.append(_block(whole, at=end, timeline=timeline, shifts=shifts))
         sums, begin, saw_canary, saw_stable = _Sums(), index + 1, False, False
     return tuple(blocks)
@@ -170,19 +171,40 @@ def _counts(total: float, failures: float) -> tuple[Counts, bool]:
     return Counts(total=requests, failures=min(failed, requests)), failed > requests
 
 
-def _index(at: datetime, *, start: datetime, interval: timedelta) -> int:
-    """The cell (start + i * interval, start + (i + 1) * interval] that holds a moment."""
-    return -((start - at) // interval) - 1
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """Cells of time, (edge i, edge i + 1]."""
+
+    origin: datetime
+    interval: timedelta
+
+    def edge(self, index: int) -> datetime:
+        return self.origin + index * self.interval
+
+    def index(self, at: datetime) -> int:
+        """The cell that holds a moment; the first one holds what came before it as well."""
+        return max(0, -((self.origin - at) // self.interval) - 1)
 
 
-def _scraped(counters: Counters, *, start: datetime, interval: timedelta) -> set[int]:
-    return {_index(at, start=start, interval=interval) for at in counters.scrapes() if at > start}
+def _grid(canary: Counters, *, start: datetime, interval: timedelta) -> _Grid:
+    """Edges a little after the times at which the canary is scraped, the first one near the start.
+
+    So stable's scrape of the same interval comes earlier in the cell, wherever the two lie, and the newest failures
+    of the canary can be judged as soon as they are scraped. The little is for scrapes that are late now and then.
+    """
+    first = min((at for at in canary.scrapes() if at > start), default=start)
+    edge = first + interval / 10 if first > start else start
+    return _Grid(origin=edge + ((start + interval / 5 - edge) // interval) * interval, interval=interval)
 
 
-def _cells(canary: Counters, stable: Counters, *, start: datetime, interval: timedelta) -> dict[int, _Sums]:
+def _scraped(counters: Counters, *, start: datetime, grid: _Grid) -> set[int]:
+    return {grid.index(at) for at in counters.scrapes() if at > start}
+
+
+def _cells(canary: Counters, stable: Counters, *, start: datetime, grid: _Grid) -> dict[int, _Sums]:
     def grown(series: Series, *, born: bool) -> Iterator[tuple[int, Increment]]:
         for increment in increments(series, start=start, born=born):
-            yield _index(increment.at, start=start, interval=interval), increment
+            yield grid.index(increment.at), increment
 
     cells: defaultdict[int, _Sums] = defaultdict(_Sums)
     for series in canary.total:

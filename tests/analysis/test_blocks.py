@@ -36,13 +36,24 @@ def test_each_block_holds_what_both_versions_served_in_it() -> None:
         counters([90, 80], [0, 2], instance="one"),
     )
     assert pairs(got) == [((5, 1), (90, 0)), ((6, 0), (80, 2))]
-    assert [block.at for block in got] == [second(1), second(2)]
+    assert [block.at for block in got] == [second(1.1), second(2.1)]
 
 
-def test_scrapes_at_different_offsets_meet_in_the_same_block() -> None:
-    canary = counters([5, 6, 7], [0, 0, 0], instance="two", first=-0.7)
-    stable = counters([90, 80, 70], [0, 0, 0], instance="one", first=-0.2)
-    assert pairs(blocks(canary, stable)) == [((5, 0), (90, 0)), ((6, 0), (80, 0)), ((7, 0), (70, 0))]
+@pytest.mark.parametrize("offset", [-0.9, -0.7, -0.5, -0.2])
+def test_what_the_canary_was_scraped_for_is_judged_at_once_wherever_stable_is_scraped(offset: float) -> None:
+    """Its newest scrape waits for none of stable's: the one before it, less than an interval ago, is its partner."""
+    canary = counters([5, 6, 7], [0, 0, 0], instance="two", first=-0.5)
+    stable = counters([90, 80, 70], [0, 0, 0], instance="one", first=offset)
+    known = Counters(
+        total=tuple(
+            Series(labels=one.labels, samples=tuple(sample for sample in one.samples if sample.at <= second(2.5)))
+            for one in stable.total
+        )
+    )
+    got = blocks(canary, known)
+    assert got[-1].canary.total == 7
+    assert got[-1].stable.total > 0
+    assert sum(block.canary.total for block in got) == 18
 
 
 def test_a_block_waits_until_both_versions_were_scraped_in_it() -> None:
