@@ -59,25 +59,45 @@ def container_engine(directory: Path) -> Iterator[Engine]:
     if url := system_engine():
         yield Engine(url=url, name="docker", started=False)
         return
-    with ExitStack() as stack:
-        directory.mkdir(parents=True, exist_ok=True)
-        # A socket's path may have 107 characters at most, and a caller's directory can be longer than that.
-        run = Path(tempfile.mkdtemp(prefix="rollout-engine-"))
-        stack.callback(shutil.rmtree, run, ignore_errors=True)
-        url = f"unix://{run / 'engine.sock'}"
-        if os.geteuid() == 0 and (dockerd := find_program("dockerd")):
-            stack.enter_context(_dockerd(dockerd, directory, run=run, url=url))
-            name = "docker"
-        elif podman := find_program("podman"):
-            stack.enter_context(_podman(podman, directory, run=run, url=url))
-            name = "podman"
-        else:
+    dockerd = find_program("dockerd") if os.geteuid() == 0 else None
+    if dockerd is None:
+        if find_program("podman") is None:
             raise MissingProgram(
                 "no Docker engine answers, and neither dockerd (as root) nor podman can be started",
                 hint="install the package docker.io, or add yourself to the group docker",
             )
+        with podman_engine(directory) as engine:
+            yield engine
+        return
+    with ExitStack() as stack:
+        directory.mkdir(parents=True, exist_ok=True)
+        run = _run_directory(stack)
+        url = f"unix://{run / 'engine.sock'}"
+        stack.enter_context(_dockerd(dockerd, directory, run=run, url=url))
         stack.callback(_remove_containers, url)
-        yield Engine(url=url, name=name, started=True)
+        yield Engine(url=url, name="docker", started=True)
+
+
+@contextmanager
+def podman_engine(directory: Path) -> Iterator[Engine]:
+    """A private Podman for the block, whatever else is here. Raises MissingProgram or PartFailed."""
+    podman = find_program("podman")
+    if podman is None:
+        raise MissingProgram("the program podman is not installed", hint="install the package podman")
+    with ExitStack() as stack:
+        directory.mkdir(parents=True, exist_ok=True)
+        run = _run_directory(stack)
+        url = f"unix://{run / 'engine.sock'}"
+        stack.enter_context(_podman(podman, directory, run=run, url=url))
+        stack.callback(_remove_containers, url)
+        yield Engine(url=url, name="podman", started=True)
+
+
+def _run_directory(stack: ExitStack) -> Path:
+    """A short path, as a socket's may have 107 characters at most; removed with the stack."""
+    run = Path(tempfile.mkdtemp(prefix="rollout-engine-"))
+    stack.callback(shutil.rmtree, run, ignore_errors=True)
+    return run
 
 
 @contextmanager
