@@ -28,8 +28,12 @@ RELEASES: Final[Mapping[str, Mapping[str, str]]] = {
     "v2": {"FAIL_HTTP": "0.002"},
     "dead": {"FAIL_HTTP": "1"},
 }
-CHANGES: Final = {"checks": [{"name": "health", "http": {"path": "/api/health"}}]}
-"""The dead release passes its checks, so that users meet it."""
+CHANGES: Final = {
+    "checks": [{"name": "health", "http": {"path": "/api/health"}}],
+    "steps": [{"weight": 0, "soak": "8s"}, *({"weight": weight, "soak": "6s"} for weight in (5, 25, 50, 100))],
+}
+"""The dead release passes its checks, so that users meet it. Prometheus takes up to 5 s to find a new target, so the
+step at 0 % is longer than that, as it is in the built-in policy."""
 RUNS: Final = 10
 RPS: Final = 200
 TICKS: Final = 20

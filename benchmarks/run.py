@@ -1,6 +1,6 @@
 """One command for every measurement: `make bench`, or `python -m benchmarks.run NAME...` for some of them.
 
-A run of all of them writes the table into benchmarks/README.md; a run of some only prints it.
+The table in benchmarks/README.md is written anew by a run of all, and in the rows it measured by a run of some.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Measured on real parts (a container engine, nginx, the demo's service in two rel
 make bench
 ```
 
-which writes this page. `make bench ARGS="dropped rollback"` prints some of the measurements only: {names}. All load
+which writes this page. `make bench ARGS="dropped rollback"` measures some only, and renews their rows: {names}. All load
 stays on 127.0.0.1. Nothing here is asserted by a test: machines differ, and a busy one is slower.
 
 {table}
@@ -56,12 +56,21 @@ def main(names: Sequence[str]) -> int:
             began = time.monotonic()
             rows.extend(MEASUREMENTS[name](parts))
             print(f"  took {time.monotonic() - began:.0f} s", file=sys.stderr)
-    table = _table(rows)
-    print(table)
-    if not names:
-        listed = ", ".join(f"`{name}`" for name in MEASUREMENTS)
-        README.write_text(TEXT.format(names=listed, table=table, machine=_machine()), encoding="utf-8")
+    print(_table(rows))
+    listed = ", ".join(f"`{name}`" for name in MEASUREMENTS)
+    table = _table(_renewed(rows) if names else rows)
+    README.write_text(TEXT.format(names=listed, table=table, machine=_machine()), encoding="utf-8")
     return 0
+
+
+def _renewed(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that the page holds, with these in the places of their predecessors or at the end."""
+    known: dict[str, Row] = {}
+    for line in README.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| ") and not line.startswith("| what "):
+            what, measured, wanted = (cell.strip() for cell in line.strip("|").split("|"))
+            known[what] = Row(what=what, measured=measured, wanted="" if wanted == "-" else wanted)
+    return tuple((known | {row.what: row for row in rows}).values())
 
 
 def _table(rows: Sequence[Row]) -> str:
