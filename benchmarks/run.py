@@ -34,8 +34,8 @@ Measured on real parts (a container engine, nginx, the demo's service in two rel
 make bench
 ```
 
-which writes this page. `make bench ARGS="dropped rollback"` measures some only, and renews their rows: {names}. All load
-stays on 127.0.0.1. Nothing here is asserted by a test: machines differ, and a busy one is slower.
+which writes this page. `make bench ARGS="dropped rollback"` measures some only, and renews their rows: {names}. All
+load stays on 127.0.0.1. Nothing here is asserted by a test: machines differ, and a busy one is slower.
 
 {table}
 
