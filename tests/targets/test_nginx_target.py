@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import socket
 import stat
@@ -64,6 +65,27 @@ def stream(port: int) -> Iterator[http.client.HTTPResponse]:
         connection.close()
 
 
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Says 200 to everything."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def answering(*, port: int) -> Iterator[None]:
+    """Another program that answers every health check on this port."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
 def test_a_stream_outlives_every_change_of_the_weight_and_ends_with_its_container(world: World, images: Images) -> None:
     """Events arrive one by one, through moves and a rollback, until the canary is retired."""
     target = rolled_out(world, images)
@@ -113,6 +135,20 @@ def test_a_stable_release_that_somebody_removed_is_run_anew_before_a_rollback(wo
     seen = target.look()
     assert seen.stable is not None
     assert (seen.stable.release, seen.stable.health, seen.weight) == (images.release("v1"), Health.READY, NOTHING)
+
+
+def test_a_stranger_that_answers_on_the_port_of_stable_is_not_taken_for_it(world: World, images: Images) -> None:
+    """Stable was removed and another program listens where it was: stable is run anew, elsewhere."""
+    target = rolled_out(world, images)
+    stable = target.look().stable
+    assert stable is not None
+    world.client.containers.get("chat-production-r1").remove(force=True)
+    with answering(port=int(stable.url.rpartition(":")[2])):
+        target.roll_back(rollout="r2")
+        seen = target.look()
+    assert seen.stable is not None
+    assert (seen.stable.health, seen.weight) == (Health.READY, NOTHING)
+    assert seen.stable.url != stable.url
 
 
 def test_a_rollback_never_goes_to_a_release_that_cannot_be_had(world: World, images: Images) -> None:
