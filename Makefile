@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench lock upgrade clean system runtime dev
+.PHONY: help demo test lint unit bench gates lock upgrade clean system runtime dev
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ unit: dev ## Run the tests that start no server
 
 bench: dev ## Measure, and write benchmarks/README.md
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+gates: dev ## Compare the judgement with the rules of others, and write benchmarks/gates (an hour and a half)
+	$(BIN)/python -m benchmarks.gates $(ARGS)
 
 lock: dev ## Write requirements/*.txt anew after a change of pyproject.toml
 	scripts/lock

@@ -11,6 +11,8 @@ from typing import assert_never
 from rollout.checks import Check, run_checks
 from rollout.config import Configuration
 from rollout.core.events import CheckResult
+from rollout.evidence import files
+from rollout.evidence.values import Evidence
 from rollout.journals.file import FileJournal
 from rollout.metrics.access_log import AccessLogSource
 from rollout.metrics.base import Source
@@ -108,8 +110,36 @@ def _is_the_runners_own(name: str) -> bool:
 
 def journal_of(configuration: Configuration, *, root: Path | None, env: Mapping[str, str]) -> FileJournal:
     """The journal of the service and environment, below `root` or where journals are on this machine."""
+    return FileJournal(journal_directory(configuration, root=root, env=env))
+
+
+def journal_directory(configuration: Configuration, *, root: Path | None, env: Mapping[str, str]) -> Path:
+    """Where the journal of the service and environment lies."""
     plan = configuration.plan
-    return FileJournal((root or default_root(env)) / plan.service / plan.environment)
+    return (root or default_root(env)) / plan.service / plan.environment
+
+
+class Keeper:
+    """Keeps evidence beside the journal. Where it cannot, it says so, and whoever asked goes on."""
+
+    def __init__(self, directory: Path, *, complain: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._complain = complain
+
+    def __call__(self, evidence: Evidence) -> None:
+        """Write one file."""
+        try:
+            files.write(self._directory, evidence)
+        except (OSError, ValueError) as wrong:
+            why = (wrong.strerror if isinstance(wrong, OSError) else None) or type(wrong).__name__
+            self._complain(f"the evidence of this verdict is not kept in {self._directory}: {why}; the rollout goes on")
+
+
+def keeper_of(
+    configuration: Configuration, *, root: Path | None, env: Mapping[str, str], complain: Callable[[str], None]
+) -> Keeper:
+    """Keeps the evidence of each decision in `evidence`, beside the journal."""
+    return Keeper(journal_directory(configuration, root=root, env=env) / "evidence", complain=complain)
 
 
 def default_root(env: Mapping[str, str]) -> Path:

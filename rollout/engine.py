@@ -8,13 +8,15 @@ outcome after it, and both only on top of the head that was read.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
-from rollout.analysis.blocks import Counters, Timeline
-from rollout.analysis.judge import Reading, judge
+from rollout import __version__
+from rollout.analysis.blocks import Timeline
+from rollout.analysis.judge import judge
+from rollout.analysis.readings import Counters, Reading
 from rollout.core.decisions import (
     Action,
     Again,
@@ -38,16 +40,19 @@ from rollout.core.events import (
     Failed,
     Intended,
     Interrupted,
+    Judged,
     Moved,
     Promoted,
     Retired,
     RolledBack,
     Started,
 )
+from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
+from rollout.core.instances import instances_result
 from rollout.core.machine import Observation, decide
-from rollout.core.plan import NOTHING, Gate, Plan
+from rollout.core.plan import NOTHING, Plan
 from rollout.core.state import Phase, State, evolve, fold
-from rollout.core.verdict import Judgement
+from rollout.core.verdict import Judgement, combine
 from rollout.errors import (
     Interruption,
     JournalMoved,
@@ -57,14 +62,21 @@ from rollout.errors import (
     TargetBusy,
     TargetFailed,
 )
+from rollout.evidence.values import Evidence
 from rollout.journals.base import Journal, Lease, Record
 from rollout.metrics.base import Source
-from rollout.targets.base import Health, Seen, Target
+from rollout.targets.base import Health, Instance, Seen, Target
 
 LEASE: Final = timedelta(minutes=15)
 """How long a driver that has vanished without a trace keeps others out; one of the same machine is noticed at once."""
-LOOK_BACK: Final = timedelta(minutes=5)
-"""How far before the start samples are read, so that every counter has a base."""
+BASE: Final = timedelta(minutes=5)
+"""How far before the start the canary's samples are read, so that every counter has a base."""
+LOOK_BACK: Final = timedelta(hours=1)
+"""How far before the start stable's samples are read: what it is like is known before the canary is judged by it."""
+QUERY_DELAY: Final = timedelta(seconds=1)
+"""How long before now a query is asked for: VictoriaMetrics repeats the value before for the newest moments."""
+LOOK_TIME: Final = timedelta(seconds=10)
+"""How long one look at the metrics may go on before the gates that are left are not asked."""
 MOST_TURNS: Final = 50
 """How many decisions one tick may take; more than a rollout ever needs, so that a fight with somebody else ends."""
 NAP: Final = 0.25
@@ -85,6 +97,10 @@ class Audience(Protocol):
         """One decision was made."""
 
 
+def keep_nothing(evidence: Evidence) -> None:
+    """What is judged is not kept."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ports:
     """The world, as the engine sees it."""
@@ -97,6 +113,8 @@ class Ports:
     sleep: Callable[[float], None]
     owner: str
     tell: Audience
+    keep: Callable[[Evidence], None] = keep_nothing
+    """Puts away what a verdict rests on, before it is noted. Where that fails it says so, and raises nothing."""
 
 
 def start(ports: Ports, plan: Plan, tag: str, *, again: bool = False) -> None:
@@ -189,10 +207,11 @@ def tick(ports: Ports) -> Wait | Finish:
 
 
 def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
-    seen, observation = observe(ports, state)
+    seen, observation, evidence = observe(ports, state)
     now = ports.clock()
     decision = decide(state, observation, now)
     then = decision.then
+    _keep(ports, evidence, decision)
     intent: tuple[Event, ...] = () if isinstance(then, Wait | Finish | Again) else (Intended(at=now, action=then),)
     news = (*decision.noting, *intent)
     if news:
@@ -213,33 +232,51 @@ def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
             return None
 
 
-def observe(ports: Ports, state: State) -> tuple[Seen, Observation]:
-    """One look at the target and, while users may be on the canary, at the metrics. Decides nothing."""
+def observe(ports: Ports, state: State) -> tuple[Seen, Observation, Evidence | None]:
+    """One look at the target and, while users may be on the canary, at the metrics; and what the verdict rests on."""
     if state.phase is Phase.PROMOTED and state.retired:
-        return Seen(weight=None, problem="nothing to look for"), Observation()
+        return Seen(weight=None, problem="nothing to look for"), Observation(), None
     seen = ports.target.look()
     canary = seen.canary
-    return seen, Observation(
+    seen_at = ports.clock()
+    evidence = look_at_metrics(ports, state) if state.phase is Phase.STEPPING else None
+    observation = Observation(
         weight=seen.weight,
         problem=seen.problem,
         canary_dead=canary is not None and canary.health is Health.DEAD,
         canary_digest=canary.release.digest if canary is not None else None,
-        judgement=look_at_metrics(ports, state) if state.phase is Phase.STEPPING else None,
+        canary_restarts=canary.restarts if canary is not None else 0,
+        canary_instances=(canary.ready, canary.wanted) if canary is not None else (1, 1),
+        judgement=_with_instances(state, evidence.judgement, canary, seen_at) if evidence is not None else None,
     )
+    return seen, observation, evidence
 
 
-def look_at_metrics(ports: Ports, state: State) -> Judgement:
-    """The verdict now, recomputed from everything since the canary was deployed."""
-    now = ports.clock()
-    timeline = timeline_of(state)
-    readings = read_gates(ports.source, state.plan, since=timeline.start - LOOK_BACK, until=now)
-    return judge(
-        state.plan,
-        readings,
-        timeline=timeline,
-        canary_release=state.release.tag,
-        stable_release=state.stable.tag if state.stable is not None else "",
+def _with_instances(state: State, judged: Judgement, canary: Instance | None, now: datetime) -> Judgement:
+    """The verdict with that on the canary's own processes, which no metric tells of."""
+    if canary is None:
+        return judged
+    found = instances_result(state, restarts=canary.restarts, ready=canary.ready, wanted=canary.wanted, now=now)
+    return combine((*judged.gates, found), until=judged.until)
+
+
+def look_at_metrics(ports: Ports, state: State) -> Evidence:
+    """The verdict now, recomputed from everything since the canary was deployed, with everything it rests on."""
+    timeline, now = timeline_of(state), ports.clock()
+    readings = read_gates(ports.source, state.plan, start=timeline.start, until=now, clock=ports.clock)
+    canary, stable = state.release.tag, state.stable.tag if state.stable is not None else ""
+    judgement = judge(state.plan, readings, timeline=timeline, canary_release=canary, stable_release=stable, now=now)
+    return Evidence(
+        rollout=state.rollout,
+        at=now,
         now=now,
+        canary_release=canary,
+        stable_release=stable,
+        plan=state.plan,
+        timeline=timeline,
+        readings=readings,
+        judgement=judgement,
+        written_by=__version__,
     )
 
 
@@ -253,27 +290,69 @@ def timeline_of(state: State) -> Timeline:
     )
 
 
-def read_gates(source: Source, plan: Plan, *, since: datetime, until: datetime) -> tuple[Reading, ...]:
-    """The raw counters of every gate; a gate whose source has no answer carries the reason instead."""
-    return tuple(_reading(source, gate, since, until) for gate in plan.gates)
+def read_gates(
+    source: Source, plan: Plan, *, start: datetime, until: datetime, clock: Callable[[], datetime]
+) -> tuple[Reading, ...]:
+    """The raw samples of every gate, from before the start on; one whose source has no answer carries the reason.
+
+    The look as a whole has a time: a source that hangs must keep nobody waiting who wants to roll back. Gates that
+    were not asked by then say so.
+    """
+    began = clock()
+    readings: list[Reading] = []
+    for gate in plan.gates:
+        if clock() - began > LOOK_TIME:
+            late = f"the source took more than {LOOK_TIME.total_seconds():.0f} s to answer for the gates before"
+            readings.append(Reading(gate=gate, problem=late))
+        else:
+            readings.append(_reading(source, gate, plan.interval, start, until))
+    return tuple(readings)
 
 
-def _reading(source: Source, gate: Gate, since: datetime, until: datetime) -> Reading:
+def _reading(source: Source, gate: Gate, interval: timedelta, start: datetime, until: datetime) -> Reading:
+    queries = tuple(_queries(gate))
     try:
         return Reading(
             gate=gate,
-            canary=_counters(source, gate, "canary", since, until),
-            stable=_counters(source, gate, "stable", since, until),
+            canary=_counters(source, gate, "canary", interval, start - BASE, until),
+            stable=_counters(source, gate, "stable", interval, start - LOOK_BACK, until),
+            queries=queries,
         )
     except SourceUnavailable as away:
-        return Reading(gate=gate, problem=away.message)
+        return Reading(gate=gate, problem=away.message, queries=queries)
 
 
-def _counters(source: Source, gate: Gate, version: str, since: datetime, until: datetime) -> Counters:
-    return Counters(
-        total=source.series(gate.total.of(version), since=since, until=until),
-        failures=source.series(gate.failures.of(version), since=since, until=until),
-    )
+def _counters(
+    source: Source, gate: Gate, version: str, interval: timedelta, since: datetime, until: datetime
+) -> Counters:
+    match gate:
+        case FailureGate():
+            return Counters(
+                total=source.series(gate.total.of(version), since=since, until=until),
+                failures=source.series(gate.failures.of(version), since=since, until=until),
+            )
+        case LatencyGate():
+            return Counters(buckets=source.histogram(gate.histogram.of(version), since=since, until=until))
+        case QueryGate():
+            until -= QUERY_DELAY
+            oldest = until - interval * (gate.scrapes + 1)
+            return Counters(values=source.values(gate.of(version), since=oldest, until=until, step=interval))
+        case _:
+            assert_never(gate)
+
+
+def _queries(gate: Gate) -> Iterator[str]:
+    for version in ("canary", "stable"):
+        match gate:
+            case FailureGate():
+                yield str(gate.total.of(version))
+                yield str(gate.failures.of(version))
+            case LatencyGate():
+                yield str(gate.histogram.of(version))
+            case QueryGate():
+                yield gate.of(version)
+            case _:
+                assert_never(gate)
 
 
 def act(ports: Ports, state: State, action: Action, seen: Seen) -> Event:
@@ -354,6 +433,14 @@ def _take_lease(ports: Ports) -> None:
             f"{held.owner} drives this rollout until {held.until:%H:%M:%S} UTC",
             hint="steer it with `rollout pause | resume | approve | promote | abort`, or wait until it has ended",
         )
+
+
+def _keep(ports: Ports, evidence: Evidence | None, decision: Decision) -> None:
+    """Put away what a verdict that is about to be noted rests on."""
+    for event in decision.noting:
+        if isinstance(event, Judged) and evidence is not None:
+            with contextlib.suppress(Exception):  # nothing that goes wrong with a copy may delay a rollback
+                ports.keep(replace(evidence, at=event.at))
 
 
 def _tell(ports: Ports, state: State, observation: Observation, decision: Decision, at: datetime) -> None:

@@ -74,6 +74,13 @@ class JournalMoved(RolloutError):
     reason_code = "journal_moved"
 
 
+class EvidenceUnreadable(RolloutError):
+    """A file of evidence is cut off, was changed, or is of a newer version."""
+
+    exit_code = 6
+    reason_code = "evidence_unreadable"
+
+
 class TargetFailed(RolloutError):
     """An effect on the target failed, and another try is useless until somebody mends the cause."""
 

@@ -30,8 +30,11 @@ def _duration(value: object) -> timedelta:
             raise ValueError("a duration is text with a unit, such as 30s or 5m")
 
 
-def _percent(value: object) -> float:
-    """A ratio from text such as `2%`. A bare number is refused: 0.02 may mean 2 % or 0.02 %."""
+def parse_percent(value: object, *, most: float = 1) -> float:
+    """A ratio, 0 to `most`, from text such as `2%`. A bare number is refused: 0.02 may mean 2 % or 0.02 %.
+
+    Raises ValueError with a sentence for people.
+    """
     match value:
         case str():
             if not re.fullmatch(PERCENT_PATTERN, value):
@@ -42,8 +45,15 @@ def _percent(value: object) -> float:
             raise ValueError(f"a percentage has a percent sign: write {meant}")
         case _:
             raise ValueError("a percentage is a number and a percent sign, such as 2% or 0.5%")
-    if ratio > 1:
-        raise ValueError("a percentage is between 0% and 100%")
+    if ratio > most:
+        raise ValueError(f"this percentage is between 0% and {most * 100:g}%")
+    return ratio
+
+
+def _increase(value: object) -> float:
+    ratio = parse_percent(value, most=10)
+    if not ratio:
+        raise ValueError("an increase is above 0%")
     return ratio
 
 
@@ -56,7 +66,14 @@ Duration = Annotated[
 
 Percent = Annotated[
     float,
-    PlainValidator(_percent),
+    PlainValidator(parse_percent),
     WithJsonSchema({"type": "string", "pattern": PERCENT_PATTERN, "examples": ["2%", "0.5%"]}),
 ]
 """Text such as `2%` in the file, a ratio such as 0.02 in the program."""
+
+Increase = Annotated[
+    float,
+    PlainValidator(_increase),
+    WithJsonSchema({"type": "string", "pattern": PERCENT_PATTERN, "examples": ["30%", "100%"]}),
+]
+"""Text such as `30%` in the file, above 0 % and up to 1000 %; a ratio such as 0.3 in the program."""

@@ -7,7 +7,7 @@ label set is lost (prometheus/prometheus#1673, #3886), and they extrapolate, so 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,36 +34,20 @@ class Series:
         return f"{self.labels.get('job', '')}/{self.labels.get('instance', '')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Increment:
-    """How much a counter grew between a scrape and the one before."""
+def growth(series: Series, *, since: datetime, until: datetime) -> float:
+    """How much a counter grew by in scrapes after `since` and up to `until`.
 
-    at: datetime
-    """The later scrape."""
-    since: datetime
-    """The earlier one; equal to `at` where the counter was first seen then."""
-    amount: float
-
-
-def increments(series: Series, *, start: datetime, born: bool) -> Iterable[Increment]:
-    """What the counter grew by in scrapes after `start`.
-
-    The last sample at or before `start` is the base. Without one, the first value counts in full where the counter
-    was `born` after the start (a new process, or a new label set of a known one), and is the base where it was not:
-    a counter that is merely seen for the first time brings its whole past with it. A value that falls is a reset
+    The last sample at or before `since` is the base; without one, the first value is. A value that falls is a reset
     and counts in full. NaN and negative values are passed over, as no counter can have them.
     """
-    base: Sample | None = None
+    base: float | None = None
+    grown = 0.0
     for sample in series.samples:
-        if not math.isfinite(sample.value) or sample.value < 0:
+        if sample.at > until:
+            break
+        if not 0 <= sample.value < math.inf:
             continue
-        if sample.at <= start:
-            base = sample
-            continue
-        if base is None:
-            if born and sample.value > 0:
-                yield Increment(at=sample.at, since=sample.at, amount=sample.value)
-        else:
-            grown = sample.value - base.value
-            yield Increment(at=sample.at, since=base.at, amount=grown if grown >= 0 else sample.value)
-        base = sample
+        if base is not None and sample.at > since:
+            grown += sample.value - base if sample.value >= base else sample.value
+        base = sample.value
+    return grown

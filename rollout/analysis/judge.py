@@ -1,50 +1,31 @@
 """From what a source read to a verdict. No data is never healthy, and trouble that stable shares is never the canary's.
 
-Stateless: everything is computed anew from the counters since the start, so a missed look loses nothing and two
-runners come to the same verdict. It reads no clock and remembers nothing.
+Stateless: everything is computed anew from the samples since the start, so a missed look loses nothing and two runners
+come to the same verdict. It reads no clock.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from rollout.analysis.blocks import Block, Counters, Timeline, to_blocks
-from rollout.analysis.clauses import Case, case_against
-from rollout.analysis.wording import (
-    accusation,
-    allowance,
-    clock,
-    comparison,
-    seconds,
-    share,
-    summed,
-)
-from rollout.core.plan import EVERYTHING, NOTHING, Gate, Plan
+from rollout.analysis import wording
+from rollout.analysis.blocks import Block, Timeline
+from rollout.analysis.clauses import Case
+from rollout.analysis.estimates import measured
+from rollout.analysis.queries import judge_query
+from rollout.analysis.readings import Reading
+from rollout.analysis.trial import Totals, Trial
+from rollout.core.gates import FailureGate, LatencyGate, QueryGate
+from rollout.core.plan import EVERYTHING, NOTHING, Plan
 from rollout.core.verdict import Counts, GateResult, Judgement, Verdict, combine
 
 _STALE_INTERVALS: Final = 4
 _STALE_FLOOR: Final = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a source knows for one gate."""
-
-    gate: Gate
-    canary: Counters = field(default_factory=Counters)
-    stable: Counters = field(default_factory=Counters)
-    problem: str = ""
-    """Why the source could not be asked, in a sentence without secrets; empty where it answered."""
-
-    @property
-    def empty(self) -> bool:
-        """Whether neither version has any series."""
-        versions = (self.canary, self.stable)
-        return not self.problem and not any(one.total or one.failures for one in versions)
 
 
 def judge(
@@ -59,70 +40,158 @@ def judge(
     """The verdict over all gates of the plan at `now`.
 
     `readings` holds one for each gate of the plan, else ValueError. `canary_release` and `stable_release` are what
-    the series' `release` label says where they have one; others are left out. Each acting gate of the plan gets an
-    equal part of `plan.false_rollback`, whether it has its metric or not: one that appears later is paid for already.
+    the series' `release` label says where they have one; others are left out. Each gate of the plan that acts on
+    evidence gets an equal part of `plan.false_rollback`, whether it has its metric or not: one that appears later is
+    paid for already.
     """
-    by_gate = {reading.gate.name: reading for reading in readings}
-    missing = [gate.name for gate in plan.gates if gate.name not in by_gate]
-    if missing:
-        raise ValueError(f"no reading for {', '.join(missing)}")
-    ours = tuple(
-        of_releases(by_gate[gate.name], canary_release=canary_release, stable_release=stable_release)
-        for gate in plan.gates
+    ahead = _ahead(readings, now=now, interval=plan.interval)
+    hearing = Hearing(plan, readings, timeline=timeline, canary_release=canary_release, stable_release=stable_release)
+    judged = hearing.judge(timeline, now)
+    if not ahead:
+        return judged
+    blinded = tuple(
+        replace(result, verdict=Verdict.BLIND, sentence=ahead[result.gate]) if result.gate in ahead else result
+        for result in judged.gates
     )
-    acting = sum(not gate.observe for gate in plan.gates)
-    threshold = math.log(max(1, acting) / plan.false_rollback)
-    views = tuple(_view(reading, plan=plan, timeline=timeline, now=now) for reading in ours)
-    results = tuple(_judge_gate(view, threshold=threshold) for view in views)
-    return combine(results, until=_until(views))
+    return combine(blinded, until=judged.until)
+
+
+class Hearing:
+    """All gates of a plan, judged at one moment after another.
+
+    Raises ValueError where a gate has no reading.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        readings: Sequence[Reading],
+        *,
+        timeline: Timeline,
+        canary_release: str,
+        stable_release: str,
+    ) -> None:
+        by_gate = {reading.gate.name: reading for reading in readings}
+        missing = [gate.name for gate in plan.gates if gate.name not in by_gate]
+        if missing:
+            raise ValueError(f"no reading for {', '.join(missing)}")
+        self.plan = plan
+        self._threshold = -math.log(plan.budget)
+        ours = [by_gate[gate.name].of_releases(canary=canary_release, stable=stable_release) for gate in plan.gates]
+        self._trials = tuple(
+            reading if isinstance(reading.gate, QueryGate) else Trial(reading, plan=plan, timeline=timeline)
+            for reading in ours
+        )
+
+    def judge(self, timeline: Timeline, now: datetime) -> Judgement:
+        """The verdict at a moment, with what a person needs to check it."""
+        views = self._look(timeline, now)
+        results = tuple(
+            self._query(view, timeline, now) if isinstance(view, Reading) else self._result(view) for view in views
+        )
+        return combine(results, until=_until(views))
+
+    def verdict(self, timeline: Timeline, now: datetime) -> tuple[Verdict, str | None]:
+        """Only the verdict at a moment, and the name of the gate that it rests on: cheap, for a look at each scrape."""
+        views = self._look(timeline, now)
+        found = [
+            (result.verdict, result.gate)
+            for result in (
+                self._query(view, timeline, now)
+                if isinstance(view, Reading)
+                else GateResult(gate=view.gate.name, verdict=_verdict(view), sentence="", observe=view.gate.observe)
+                for view in views
+            )
+            if not result.observe
+        ]
+        for verdict in (Verdict.UNHEALTHY, Verdict.BLIND, Verdict.INCONCLUSIVE):
+            for mine, gate in found:
+                if mine is verdict:
+                    return verdict, gate
+        return Verdict.HEALTHY, None
+
+    def counts(self, timeline: Timeline) -> tuple[Counts, ...]:
+        """The canary's counts of each gate at the last look."""
+        return tuple(
+            Counts() if isinstance(trial, Reading) else _counts(trial.totals(timeline))[0] for trial in self._trials
+        )
+
+    def _look(self, timeline: Timeline, now: datetime) -> tuple[Reading | _View, ...]:
+        return tuple(
+            trial
+            if isinstance(trial, Reading)
+            else _view(trial, plan=self.plan, timeline=timeline, now=now, threshold=self._threshold)
+            for trial in self._trials
+        )
+
+    def _query(self, reading: Reading, timeline: Timeline, now: datetime) -> GateResult:
+        assert isinstance(reading.gate, QueryGate)
+        traffic = timeline.weight_at(now) > NOTHING
+        return judge_query(reading.gate, reading, now=now, interval=self.plan.interval, traffic=traffic)
+
+    def _result(self, view: _View) -> GateResult:
+        verdict = _verdict(view)
+        canary, stable = _counts(view.totals)
+        return GateResult(
+            gate=view.gate.name,
+            verdict=verdict,
+            sentence=_sentence(view, verdict),
+            canary=canary,
+            stable=stable,
+            log_e=view.case.log_e,
+            log_threshold=self._threshold,
+            observe=view.gate.observe,
+            advance=not view.measured or (not view.alone and view.case.log_kept >= -math.log(self.plan.beta)),
+            measured=measured(view.trial, view.case, totals=view.totals, since=view.timeline.start, until=view.now),
+        )
 
 
 def blocks_of(
-    reading: Reading, *, plan: Plan, timeline: Timeline, canary_release: str, stable_release: str
+    reading: Reading, *, plan: Plan, timeline: Timeline, canary_release: str, stable_release: str, now: datetime
 ) -> tuple[Block, ...]:
-    """The counts that a gate is judged by, block by block: what a chart shows."""
-    ours = of_releases(reading, canary_release=canary_release, stable_release=stable_release)
-    return to_blocks(ours.canary, ours.stable, timeline=timeline, interval=plan.interval)
-
-
-def of_releases(reading: Reading, *, canary_release: str, stable_release: str) -> Reading:
-    """Without the series that carry the `release` label of another release than the version's."""
-    return Reading(
-        gate=reading.gate,
-        canary=reading.canary.of_release(canary_release),
-        stable=reading.stable.of_release(stable_release),
-        problem=reading.problem,
-    )
+    """The counts that a gate is judged by up to `now`, block by block: what a chart shows; none of a query gate."""
+    if isinstance(reading.gate, QueryGate):
+        return ()
+    ours = reading.of_releases(canary=canary_release, stable=stable_release)
+    trial = Trial(ours, plan=plan, timeline=timeline)
+    trial.look(timeline, now)
+    return trial.blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """One gate's data as they stand now."""
+    """One gate's data as they stand at one moment."""
 
-    reading: Reading
+    trial: Trial
+    case: Case
+    totals: Totals
     plan: Plan
     timeline: Timeline
     now: datetime
-    blocks: tuple[Block, ...]
+    threshold: float
+    weightless: bool
+    """The canary has no traffic."""
+    alone: bool
+    """The canary has all traffic."""
     canary_newest: datetime | None
     """The newest scrape of the canary in this rollout: an earlier canary may have left samples behind."""
     stable_newest: datetime | None
 
     @property
-    def gate(self) -> Gate:
-        return self.reading.gate
-
-    @property
-    def weightless(self) -> bool:
-        return self.timeline.weight_at(self.now) == NOTHING
-
-    @property
-    def alone(self) -> bool:
-        return self.timeline.weight_at(self.now) == EVERYTHING
+    def gate(self) -> FailureGate | LatencyGate:
+        return self.trial.gate
 
     @property
     def measured(self) -> bool:
-        return not (self.gate.if_present and self.reading.empty)
+        """Whether the gate applies: one of the built-in policy does only where its metric is there and can serve."""
+        if not self.gate.if_present:
+            return True
+        return not self.trial.reading.empty and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Whether a latency gate cannot be judged with the buckets there are."""
+        return isinstance(self.gate, LatencyGate) and self.trial.cut is None and self.trial.refused
 
     @property
     def tolerance(self) -> timedelta:
@@ -133,147 +202,149 @@ class _View:
     def warm_until(self) -> datetime:
         return self.timeline.deployed_at + self.plan.warm_up
 
-    def of_this_step(self) -> tuple[Counts, Counts]:
-        """What was served at this step and is judged in full."""
-        seen_at = self.timeline.seen_at
-        if seen_at is None:
-            return Counts(), Counts()
-        return summed(
-            [
-                block
-                for block in self.blocks
-                if block.at > seen_at and not block.shifted and block.since >= self.warm_until
-            ]
-        )
 
-
-def _view(reading: Reading, *, plan: Plan, timeline: Timeline, now: datetime) -> _View:
+def _view(trial: Trial, *, plan: Plan, timeline: Timeline, now: datetime, threshold: float) -> _View:
+    case = trial.look(timeline, now)
+    weight = timeline.weight_at(now)
     return _View(
-        reading=reading,
+        trial=trial,
+        case=case,
+        totals=trial.totals(timeline),
         plan=plan,
         timeline=timeline,
         now=now,
-        blocks=to_blocks(reading.canary, reading.stable, timeline=timeline, interval=plan.interval),
-        canary_newest=max((at for at in reading.canary.scrapes() if at > timeline.start), default=None),
-        stable_newest=max(reading.stable.scrapes(), default=None),
+        threshold=threshold,
+        weightless=weight == NOTHING,
+        alone=weight == EVERYTHING,
+        canary_newest=trial.newest("canary"),
+        stable_newest=trial.newest("stable"),
     )
 
 
-def _judge_gate(view: _View, *, threshold: float) -> GateResult:
+def _verdict(view: _View) -> Verdict:
     """Data that cannot be trusted come first, then what they prove, then whether they are all there and enough."""
-    case = case_against(view.gate, view.blocks, warm_until=view.warm_until, dispersion=view.plan.dispersion)
-    verdict, sentence = _weigh(view, case, threshold=threshold)
-    canary, stable = summed(view.blocks)
-    return GateResult(
-        gate=view.gate.name,
-        verdict=verdict,
-        sentence=sentence,
-        canary=canary,
-        stable=stable,
-        log_e=case.log_e,
-        log_threshold=threshold,
-        observe=view.gate.observe,
-    )
-
-
-def _weigh(view: _View, case: Case, *, threshold: float) -> tuple[Verdict, str]:
     if not view.measured:
-        return Verdict.HEALTHY, "not measured: neither version has such a series"
-    if wrong := _wrong_clock(view):
-        return Verdict.BLIND, wrong
-    if wrong := _wrong_selectors(view):
-        return Verdict.INCONCLUSIVE, wrong
-    if case.log_e >= threshold:
-        return Verdict.UNHEALTHY, accusation(view.gate, case)
-    if lost := _lost_sight(view):
-        return Verdict.BLIND, lost
-    if open_question := _undecided(view, case, threshold=threshold):
-        return Verdict.INCONCLUSIVE, open_question
-    return Verdict.HEALTHY, _acquittal(view)
+        return Verdict.HEALTHY
+    if _wrong_selectors(view):
+        return Verdict.INCONCLUSIVE
+    if view.case.log_e >= view.threshold:
+        return Verdict.UNHEALTHY
+    if _lost_sight(view):
+        return Verdict.BLIND
+    return Verdict.INCONCLUSIVE if _undecided(view) else Verdict.HEALTHY
 
 
-def _wrong_clock(view: _View) -> str:
-    for version, newest in (("canary", view.canary_newest), ("stable", view.stable_newest)):
-        if newest is not None and newest > view.now + view.plan.interval:
-            ahead = seconds(newest - view.now)
-            return f"the newest sample of {version} is {ahead} in the future: the clocks of the machines differ"
-    return ""
+def _sentence(view: _View, verdict: Verdict) -> str:
+    match verdict:
+        case Verdict.UNHEALTHY:
+            return wording.accusation(view.gate, view.case, view.trial.blocks, view.trial.cut)
+        case Verdict.BLIND:
+            return _lost_sight(view)
+        case Verdict.INCONCLUSIVE:
+            return _wrong_selectors(view) or _undecided(view)
+        case Verdict.HEALTHY:
+            return _acquittal(view)
 
 
 def _wrong_selectors(view: _View) -> str:
     """Scrapes that are not quite simultaneous put failures before their requests now and then, not again and again."""
-    busy = [block for block in view.blocks if block.canary.total or block.stable.total or block.overfull]
-    overfull = sum(block.overfull for block in busy)
-    if overfull >= 3 and overfull * 10 >= len(busy):
-        return f"failures exceed total in {overfull:,} of {len(busy):,} blocks: check the selectors"
+    overfull, busy = view.totals.overfull, view.totals.busy
+    if overfull >= 3 and overfull * 10 >= busy:
+        return f"failures exceed total in {overfull:,} of {busy:,} blocks: check the selectors"
     return ""
 
 
 def _lost_sight(view: _View) -> str:
-    if view.reading.problem:
-        return f"the metrics cannot be had: {view.reading.problem}"
+    if view.trial.reading.problem:
+        return f"the metrics cannot be had: {view.trial.reading.problem}"
     watched = [("canary", view.canary_newest)] + ([] if view.alone else [("stable", view.stable_newest)])
     for version, newest in watched:
         if newest is not None and view.now - newest > view.tolerance:
-            return f"the newest sample of {version} is {seconds(view.now - newest)} old"
+            return f"the newest sample of {version} is {wording.seconds(view.now - newest)} old"
     seen_at = view.timeline.seen_at
     if view.canary_newest is None and not view.weightless and seen_at is not None:
         waited = view.now - seen_at
         if waited > view.tolerance:
-            return f"the canary has had traffic for {seconds(waited)} and no series that the selectors name"
+            return f"the canary has had traffic for {wording.seconds(waited)} and no series that the selectors name"
     return ""
 
 
-def _undecided(view: _View, case: Case, *, threshold: float) -> str:
-    canary, stable = view.of_this_step()
+def _undecided(view: _View) -> str:
     if view.canary_newest is None:
         return "" if view.weightless else "the canary has no series that the selectors name yet"
-    if case.log_over_limit >= threshold:
-        return _shared_trouble(view)
+    if view.case.log_over_limit >= view.threshold:
+        return wording.shared_trouble(view.gate, view.totals.judged)
+    if view.case.log_regression >= view.threshold:
+        return wording.held_regression(view.gate, view.totals.judged)
     if view.stable_newest is None and not view.alone:
         return "stable has no series that the selectors name: the canary cannot be compared"
+    if isinstance(view.gate, LatencyGate) and view.trial.refusal and (not view.weightless or view.refused):
+        return view.trial.refusal
     if view.weightless:
         return ""
-    if canary.total < view.gate.min_requests:
+    return _too_little(view)
+
+
+def _too_little(view: _View) -> str:
+    step, needed = view.totals.step, view.gate.min_requests
+    if step.canary_total < needed:
         if view.now < view.warm_until:
-            return f"the canary warms up until {clock(view.warm_until)} and is judged only for catastrophes till then"
-        return f"only {canary.total:,} of {view.gate.min_requests:,} requests at this step so far"
-    if view.gate.max_ratio is not None and not stable.total and not view.alone:
+            until = wording.clock(view.warm_until)
+            return f"the canary warms up until {until} and is judged only for catastrophes till then"
+        return f"only {step.canary_total:,.0f} of {needed:,} requests at this step so far"
+    compared = isinstance(view.gate, LatencyGate) or view.gate.max_ratio is not None
+    if compared and not step.stable_total and not view.alone:
         return "stable served no requests at this step that the canary could be compared with"
     return ""
 
 
-def _shared_trouble(view: _View) -> str:
-    canary, stable = summed([block for block in view.blocks if block.since >= view.warm_until])
-    found = f"the canary fails {share(canary)}, and {allowance(view.gate)}"
-    if stable.rate is None:
-        return f"{found}; stable has no requests to compare with"
-    if canary.rate is not None and stable.rate * 2 >= canary.rate:
-        return f"{found}; stable is failing too, {share(stable, unit='')}: the cause may be shared"
-    return f"{found}; stable fails {share(stable, unit='')}, which is not yet shown to be better"
-
-
 def _acquittal(view: _View) -> str:
-    canary, stable = summed(view.blocks)
-    if view.weightless and not canary.total:
+    if not view.measured:
+        if view.trial.reading.empty:
+            return "not measured: neither version has such a series"
+        return f"not judged: {view.trial.refusal}"
+    if view.weightless and not view.totals.whole.canary_total:
         return "the canary has no traffic yet"
-    if view.alone and view.gate.max is None:
-        return (
-            "the canary has all traffic, so there is nothing new to compare it with; "
-            f"before, {comparison(canary, stable)}; {allowance(view.gate)}"
-        )
-    return f"{comparison(canary, stable)}; {allowance(view.gate)}"
+    found = wording.comparison(view.gate, view.totals, view.trial.cut)
+    allowed = wording.allowance(view.gate, view.trial.cut)
+    if view.alone and (isinstance(view.gate, LatencyGate) or view.gate.max is None):
+        return f"the canary has all traffic, so there is nothing new to compare it with; before, {found}; {allowed}"
+    return f"{found}; {allowed}"
 
 
-def _until(views: Sequence[_View]) -> datetime | None:
+def _counts(totals: Totals) -> tuple[Counts, Counts]:
+    whole = totals.whole
+    return (
+        Counts(total=round(whole.canary_total), failures=round(whole.canary_failures)),
+        Counts(total=round(whole.stable_total), failures=round(whole.stable_failures)),
+    )
+
+
+def _until(views: Sequence[Reading | _View]) -> datetime | None:
     """The newest moment of which every gate's samples tell, without versions that are not needed or not there yet."""
     moments: list[datetime] = []
     for view in views:
-        if not view.measured:
+        if isinstance(view, Reading) or not view.measured:
             continue
         watched = [view.canary_newest] + ([] if view.alone else [view.stable_newest])
         newest = [moment for moment in watched if moment is not None]
-        if not newest or view.reading.problem:
+        if not newest or view.trial.reading.problem:
             return None
         moments.append(min(newest))
     return min(moments, default=None)
+
+
+def _ahead(readings: Sequence[Reading], *, now: datetime, interval: timedelta) -> dict[str, str]:
+    """The gates whose samples lie in the future, and the sentence that says so."""
+    found: dict[str, str] = {}
+    for reading in readings:
+        for version, counters in (("canary", reading.canary), ("stable", reading.stable)):
+            series = itertools.chain(counters.total, counters.buckets)
+            newest = max((one.samples[-1].at for one in series if one.samples), default=None)
+            if newest is not None and newest > now + interval:
+                found.setdefault(
+                    reading.gate.name,
+                    f"the newest sample of {version} is {wording.seconds(newest - now)} in the future: "
+                    "the clocks of the machines differ",
+                )
+    return found

@@ -5,66 +5,130 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
-from rollout.analysis.blocks import Block
+from rollout.analysis.blocks import Block, Part
 from rollout.analysis.clauses import CATASTROPHE, Case, Kind
-from rollout.core.plan import Gate
-from rollout.core.verdict import Counts
+from rollout.analysis.histograms import Cut
+from rollout.analysis.trial import Totals
+from rollout.core.gates import REGRESSION_RATIO, FailureGate, LatencyGate
+from rollout.core.plan import EVERYTHING
+
+_BY_THE_LIMIT: Final = frozenset({Kind.SLOW, Kind.RATIO, Kind.ALONE, Kind.CATASTROPHE_ALONE})
+"""Clauses whose error is that of a canary at the limit; the others' is that of one no worse than stable."""
 
 
-def summed(blocks: Sequence[Block]) -> tuple[Counts, Counts]:
-    """The counts of the canary and of stable over all of the blocks."""
-    return (
-        Counts(
-            total=sum(block.canary.total for block in blocks),
-            failures=sum(block.canary.failures for block in blocks),
-        ),
-        Counts(
-            total=sum(block.stable.total for block in blocks),
-            failures=sum(block.stable.failures for block in blocks),
-        ),
-    )
-
-
-def accusation(gate: Gate, case: Case) -> str:
+def accusation(gate: FailureGate | LatencyGate, case: Case, blocks: Sequence[Block], cut: Cut | None) -> str:
     """Why the canary is taken back: the counts that show it best, what is allowed, and how rare this is by chance."""
-    blocks = _telling(gate, case)
-    canary, stable = summed(blocks)
-    served = [block for block in case.blocks if block.canary.total]
-    since = f"since {clock(blocks[0].since)} " if blocks and served and blocks[0] is not served[0] else ""
+    counted = [block for block in blocks[: case.blocks] if _counts_for(case.kind, block)]
+    telling = _telling(gate, case, counted)
+    seen = _summed(telling, case.kind)
+    served = [block for block in counted if block.whole.canary_total]
+    since = f"since {clock(telling[0].since)} " if telling and served and telling[0] is not served[0] else ""
     match case.kind:
         case Kind.ALONE | Kind.CATASTROPHE_ALONE:
-            counts = f"{since}the canary, which has all traffic, fails {share(canary)}"
-        case Kind.LIMIT | Kind.RATIO | Kind.CATASTROPHE | None:
-            counts = f"{since}{comparison(canary, stable)}"
+            counts = (
+                f"{since}the canary, which has all traffic, fails {_share(seen.canary_failures, seen.canary_total)}"
+            )
+        case Kind.SLOW:
+            counts = f"{since}{_slowness(seen, cut)}"
+        case Kind.EMERGENCY:
+            counts = f"{_emergency(gate, blocks[: case.blocks])}; {since}{_failing(seen)}"
+        case Kind.LIMIT | Kind.REGRESSION | Kind.RATIO | Kind.CATASTROPHE | None:
+            counts = f"{since}{_failing(seen)}"
         case _:
             assert_never(case.kind)
-    return f"{counts}; {allowance(gate)}; a canary no worse than allowed would look this bad {rarity(case.log_e)}"
+    like = "allowed" if case.kind in _BY_THE_LIMIT or (isinstance(gate, FailureGate) and gate.max is None) else "stable"
+    rare = f"a canary no worse than {like} would look this bad {rarity(case.log_e)}"
+    return f"{counts}; {_broken(gate, case.kind, cut)}; {rare}"
 
 
-def comparison(canary: Counts, stable: Counts) -> str:
-    """Both versions' failures side by side."""
-    if not canary.total:
-        return f"the canary has served nothing yet, stable fails {share(stable)}"
-    if not stable.total:
-        return f"the canary fails {share(canary)}, and stable served nothing to compare with"
-    return f"the canary fails {share(canary)}, stable {share(stable, unit='')}"
+def comparison(gate: FailureGate | LatencyGate, totals: Totals, cut: Cut | None) -> str:
+    """Both versions side by side."""
+    if isinstance(gate, LatencyGate):
+        return _slowness(totals.judged if totals.judged.canary_total else totals.whole, cut)
+    return _failing(totals.whole)
 
 
-def share(counts: Counts, *, unit: str = " requests") -> str:
-    """A failure rate with the number it is a rate of, such as `5.1 % of 1,204 requests`."""
-    return f"{percent(counts.rate or 0.0)} of {counts.total:,}{unit}"
+def shared_trouble(gate: FailureGate | LatencyGate, seen: Part) -> str:
+    """The canary is over the limit and not shown to be worse than stable."""
+    found = f"the canary fails {_share(seen.canary_failures, seen.canary_total)}, and {allowance(gate, None)}"
+    if not seen.stable_total:
+        return f"{found}; stable has no requests to compare with"
+    stable = _share(seen.stable_failures, seen.stable_total, unit="")
+    if seen.canary_total and seen.stable_failures / seen.stable_total * 2 >= seen.canary_failures / seen.canary_total:
+        return f"{found}; stable is failing too, {stable}: the cause may be shared"
+    return f"{found}; stable fails {stable}, which is not yet shown to be better"
 
 
-def allowance(gate: Gate) -> str:
+def held_regression(gate: FailureGate | LatencyGate, seen: Part) -> str:
+    """The canary is inside its limit and clearly worse than stable, and the gate only holds for that."""
+    return f"{_failing(seen)}; {_broken(gate, Kind.REGRESSION, None)}; the gate only holds the rollout for that"
+
+
+def allowance(gate: FailureGate | LatencyGate, cut: Cut | None) -> str:
     """What the gate allows."""
+    if isinstance(gate, LatencyGate):
+        effect = ""
+        if cut is not None:
+            low, high = cut.tolerance
+            effect = f" (these buckets show it from {low:.0%} to {high:.0%} on)" if high - low >= 0.005 else ""
+        return f"allowed is a p{gate.quantile * 100:g} at most {gate.max_increase:.0%} above stable's{effect}"
     limits = []
     if gate.max is not None:
         limits.append(percent(gate.max))
     if gate.max_ratio is not None:
         limits.append(f"{gate.max_ratio:g} times stable's rate")
     return f"allowed is at most {' and at most '.join(limits)}"
+
+
+def _broken(gate: FailureGate | LatencyGate, kind: Kind | None, cut: Cut | None) -> str:
+    """What a clause says is broken."""
+    if isinstance(gate, FailureGate) and kind is Kind.REGRESSION:
+        half = percent((gate.max or 0.0) / 2)
+        return f"{allowance(gate, cut)}, and above {half} at most {REGRESSION_RATIO:g} times stable's rate"
+    return allowance(gate, cut)
+
+
+def _failing(seen: Part) -> str:
+    canary = _share(seen.canary_failures, seen.canary_total)
+    if not seen.canary_total:
+        return f"the canary has served nothing yet, stable fails {_share(seen.stable_failures, seen.stable_total)}"
+    if not seen.stable_total:
+        return f"the canary fails {canary}, and stable served nothing to compare with"
+    return f"the canary fails {canary}, stable {_share(seen.stable_failures, seen.stable_total, unit='')}"
+
+
+def _slowness(seen: Part, cut: Cut | None) -> str:
+    if cut is None or not seen.canary_total:
+        return (
+            f"the canary has served {seen.canary_total:,.0f} requests that are judged, stable {seen.stable_total:,.0f}"
+        )
+    canary = _share(seen.canary_failures, seen.canary_total)
+    found = f"of the canary {canary} take longer than {duration(cut.bound)}"
+    if not seen.stable_total:
+        return f"{found}, and stable served nothing to compare with"
+    expected = seen.stable_failures / seen.stable_total
+    return f"{found}; if it were as slow as allowed, {percent(expected)} would, by {seen.stable_total:,.0f} of stable"
+
+
+def _emergency(gate: FailureGate | LatencyGate, blocks: Sequence[Block]) -> str:
+    rule = gate.emergency if isinstance(gate, FailureGate) else None
+    assert rule is not None
+    window = [block for block in blocks if block.at > blocks[-1].at - rule.over and not block.shifted]
+    seen = _summed(window, Kind.EMERGENCY)
+    found = _share(seen.canary_failures, seen.canary_total)
+    return f"emergency: {found} failed in {seconds(rule.over)}, from {percent(rule.max)} on the canary is taken back"
+
+
+def _share(failures: float, total: float, *, unit: str = " requests") -> str:
+    """A rate with the number it is a rate of, such as `5.1 % of 1,204 requests`."""
+    return f"{percent(failures / total if total else 0.0)} of {total:,.0f}{unit}"
+
+
+def duration(value: float) -> str:
+    """A duration of requests, in a unit that suits it."""
+    return f"{value * 1000:,.3g} ms" if value < 1 else f"{value:,.3g} s"
 
 
 def rarity(log_e: float) -> str:
@@ -94,29 +158,65 @@ def seconds(span: timedelta) -> str:
     return f"{span.total_seconds():,.0f} s"
 
 
-def _telling(gate: Gate, case: Case) -> tuple[Block, ...]:
+def _counts_for(kind: Kind | None, block: Block) -> bool:
+    match kind:
+        case Kind.ALONE | Kind.CATASTROPHE_ALONE:
+            return not block.shifted and block.weight == EVERYTHING
+        case _:
+            return not block.shifted
+
+
+def _summed(blocks: Sequence[Block], kind: Kind | None) -> Part:
+    cold = kind in (Kind.CATASTROPHE, Kind.CATASTROPHE_ALONE)
+    parts = [block.whole if cold else block.judged for block in blocks]
+    return Part(
+        sum(part.canary_total for part in parts),
+        sum(part.canary_failures for part in parts),
+        sum(part.stable_total for part in parts),
+        sum(part.stable_failures for part in parts),
+    )
+
+
+def _telling(gate: FailureGate | LatencyGate, case: Case, blocks: Sequence[Block]) -> Sequence[Block]:
     """The newest blocks of the case, as many as show the excess most clearly (the highest likelihood ratio)."""
-    best, begin, n, s, m, q = 0.0, 0, 0, 0, 0, 0
-    for index in range(len(case.blocks) - 1, -1, -1):
-        block = case.blocks[index]
-        n, s = n + block.canary.total, s + block.canary.failures
-        m, q = m + block.stable.total, q + block.stable.failures
-        match case.kind:
-            case Kind.LIMIT | Kind.ALONE:
-                excess = _excess(s, n, gate.max or 0.0)
-            case Kind.CATASTROPHE | Kind.CATASTROPHE_ALONE:
-                excess = _excess(s, n, max(CATASTROPHE, gate.max or 0.0))
-            case Kind.RATIO | None:
-                expected = (gate.max_ratio or 1.0) * n
-                excess = _excess(s, s + q, expected / (expected + m)) if expected and m else 0.0
-            case _:
-                assert_never(case.kind)
+    best, begin = 0.0, 0
+    n = s = m = q = 0.0
+    cold = case.kind in (Kind.CATASTROPHE, Kind.CATASTROPHE_ALONE)
+    for index in range(len(blocks) - 1, -1, -1):
+        part = blocks[index].whole if cold else blocks[index].judged
+        n, s = n + part.canary_total, s + part.canary_failures
+        m, q = m + part.stable_total, q + part.stable_failures
+        excess = _clearness(gate, case.kind, (n, s, m, q))
         if excess > best:
             best, begin = excess, index
-    return case.blocks[begin:]
+    return blocks[begin:]
 
 
-def _excess(events: int, trials: int, expected: float) -> float:
+def _clearness(gate: FailureGate | LatencyGate, kind: Kind | None, counts: tuple[float, float, float, float]) -> float:
+    n, s, m, q = counts
+    if isinstance(gate, LatencyGate) or kind is None:
+        ratio, limit = 1.0, None
+    else:
+        match kind:
+            case Kind.LIMIT | Kind.ALONE:
+                ratio, limit = 1.0, gate.max
+            case Kind.CATASTROPHE | Kind.CATASTROPHE_ALONE:
+                ratio, limit = 1.0, max(CATASTROPHE, gate.max or 0.0)
+            case Kind.RATIO:
+                ratio, limit = gate.max_ratio or 1.0, None
+            case Kind.REGRESSION:
+                ratio, limit = REGRESSION_RATIO, None
+            case Kind.EMERGENCY | Kind.SLOW:
+                ratio, limit = 1.0, None
+            case _:
+                assert_never(kind)
+    if limit is not None:
+        return _excess(s, n, limit)
+    expected = ratio * n
+    return _excess(s, s + q, expected / (expected + m)) if expected and m else 0.0
+
+
+def _excess(events: float, trials: float, expected: float) -> float:
     """The log-likelihood ratio of the observed share of events against the expected one; 0 where it is no higher."""
     if not trials or events <= expected * trials:
         return 0.0

@@ -37,7 +37,7 @@ def _blocks(record: Record, state: State, source: Source) -> dict[str, tuple[Blo
     timeline = engine.timeline_of(state)
     lived = [event.at for event in record.events if not isinstance(event, Retired | Discarded)]
     until = lived[-1] if state.over else now()
-    readings = engine.read_gates(source, state.plan, since=timeline.start - engine.LOOK_BACK, until=until)
+    readings = engine.read_gates(source, state.plan, start=timeline.start, until=until, clock=now)
     return {
         reading.gate.name: blocks_of(
             reading,
@@ -45,6 +45,7 @@ def _blocks(record: Record, state: State, source: Source) -> dict[str, tuple[Blo
             timeline=timeline,
             canary_release=state.release.tag,
             stable_release=state.stable.tag if state.stable is not None else "",
+            now=until,
         )
         for reading in readings
     }

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 
+from rollout.analysis.foresight import Foresight, Vision
 from rollout.core.decisions import Finish, Wait
 from rollout.core.finding import Finding
 from rollout.core.plan import Plan
@@ -49,20 +50,79 @@ def status(state: State, settled: Wait | Finish | None, now: datetime) -> str:
     return json.dumps(document, indent=2)
 
 
-def plan(plan: Plan) -> str:
-    """The timetable of a plan; times in seconds since the canary is deployed and checked."""
-    rows = [
-        {
+def plan(plan: Plan, foresight: Foresight | None = None, hint: str = "") -> str:
+    """The timetable of a plan, and what its gates can see where that is known.
+
+    Times are in seconds since the canary is deployed and checked (of a catch: since the first user), rates and faults
+    are ratios. A fault is a failure rate, or of a latency gate how much longer all durations are. `hint` says how to
+    get what is null.
+    """
+    rows: list[dict[str, object]] = []
+    for index, row in enumerate(timetable(plan)):
+        document: dict[str, object] = {
             "step": row.number,
             "weight": row.step.weight.percent,
             "soak": row.step.soak.total_seconds(),
             "begins": row.begins.total_seconds(),
             "ends": row.ends.total_seconds(),
+            "earliest": row.earliest.total_seconds(),
             "approve": row.step.approve,
         }
-        for row in timetable(plan)
-    ]
-    return json.dumps({"service": plan.service, "environment": plan.environment, "steps": rows}, indent=2)
+        if foresight is not None:
+            lap = foresight.laps[index]
+            document |= {
+                "likely": lap.likely.total_seconds(),
+                "latest": lap.latest.total_seconds(),
+                "held": lap.held,
+            }
+        rows.append(document)
+    whole = {"service": plan.service, "environment": plan.environment, "steps": rows}
+    return json.dumps({**whole, "sees": _sees(foresight), "hint": hint}, indent=2)
+
+
+def _sees(foresight: Foresight | None) -> dict[str, object] | None:
+    if foresight is None:
+        return None
+    return {
+        "gates": [_vision(vision) for vision in foresight.visions],
+        "without": [
+            {"gate": unseen.gate.name, "why": unseen.why, "applies": unseen.applies} for unseen in foresight.unseen
+        ],
+        "warnings": [
+            {"gates": caveat.gates, "what": caveat.what, "change": caveat.change} for caveat in foresight.warnings
+        ],
+    }
+
+
+def _vision(vision: Vision) -> dict[str, object]:
+    traffic = vision.traffic
+    cut = traffic.cut
+    return {
+        "gate": traffic.gate.name,
+        "observe": traffic.gate.observe,
+        "fault": "failure_rate" if cut is None else "increase",
+        "requests_per_second": traffic.rate,
+        "rate_given": traffic.given,
+        "stable_fails": traffic.stable,
+        "dispersion": traffic.dispersion,
+        "bound": cut.bound if cut is not None else None,
+        "tolerance": cut.tolerance if cut is not None else None,
+        "assumed": traffic.assumed,
+        "steps": [
+            {"step": sight.number, "canary_requests": sight.requests, "smallest": sight.smallest}
+            for sight in vision.sights
+        ],
+        "catches": [
+            {
+                "fault": catch.fault,
+                "median": catch.median.total_seconds() if catch.median is not None else None,
+                "median_failed": catch.failed,
+                "before_100": catch.early,
+                "ever": catch.ever,
+            }
+            for catch in vision.catches
+        ],
+    }
 
 
 def findings(found: Iterable[Finding]) -> str:

@@ -1,12 +1,10 @@
-"""The verbs that only look: status, plan, doctor, schema, and a tester's token. They change nothing."""
+"""The verbs that only look: status, doctor, schema, and a tester's token. They change nothing."""
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from rollout import compose
 from rollout.cli import documents
@@ -19,7 +17,6 @@ from rollout.errors import ConfigurationError, Unfit
 from rollout.report.findings import findings_text
 from rollout.report.lines import line
 from rollout.report.summary import summary
-from rollout.report.timetable import timetable_view
 
 if TYPE_CHECKING:
     from rollout.cli.parser import Call
@@ -47,16 +44,6 @@ def status(call: Call) -> int:
             print("\n".join(line(event, state.plan) for event in record.events))
     if call.arguments.html is not None:
         write_page(opened, compose.source_of(opened.configuration), call.arguments.html)
-    return 0
-
-
-def plan(call: Call) -> int:
-    """The timetable of a rollout by this configuration."""
-    opened = open_service(call)
-    if call.json:
-        print(documents.plan(opened.configuration.plan))
-    else:
-        Console().print(timetable_view(opened.configuration.plan))
     return 0
 
 

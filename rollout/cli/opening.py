@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,4 +57,9 @@ def ports_of(call: Call, opened: Opened, tell: Audience) -> Ports:
         sleep=time.sleep,
         owner=this_process(),
         tell=tell,
+        keep=compose.keeper_of(configuration, root=call.journal, env=call.env, complain=_complain),
     )
+
+
+def _complain(text: str) -> None:
+    print(f"rollout: {text}", file=sys.stderr, flush=True)

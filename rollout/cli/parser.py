@@ -15,12 +15,12 @@ from rollout.core.events import Order
 
 EXIT_CODES: Final = """exit codes:
    0  done: promoted, or under way (tick), or nothing wrong (doctor)
-   1  a defect in rollout itself
+   1  a defect in rollout itself; evidence that judged anew says something else (evidence)
    2  rollout.yml, an argument or a variable is wrong; nothing was changed
    3  rolled back: the former release serves everybody
    4  waiting for a person (tick)
    5  refused: another rollout is under way, or the order is stale
-   6  the journal cannot be read or written, or has moved on
+   6  the journal or a file of evidence cannot be read or written, or the journal has moved on
    7  the target failed
    8  the metrics cannot be had
    9  a program is missing on this machine
@@ -66,16 +66,31 @@ def _verb(name: str) -> Verb:
             from rollout.cli import driving  # noqa: PLC0415 - see above
 
             return driving.run if name == "run" else driving.tick
-        case "status" | "plan" | "doctor" | "schema" | "token":
+        case "plan":
+            from rollout.cli import foreseeing  # noqa: PLC0415 - see above
+
+            return foreseeing.plan
+        case "status" | "doctor" | "schema" | "token":
             from rollout.cli import looking  # noqa: PLC0415 - see above
 
             return {
                 "status": looking.status,
-                "plan": looking.plan,
                 "doctor": looking.doctor,
                 "schema": looking.schema,
                 "token": looking.token,
             }[name]
+        case "evidence":
+            from rollout.cli import evidence  # noqa: PLC0415 - see above
+
+            return evidence.evidence
+        case "replay":
+            from rollout.cli import replaying  # noqa: PLC0415 - see above
+
+            return replaying.replay
+        case "record":
+            from rollout.cli import recording  # noqa: PLC0415 - see above
+
+            return recording.record
         case _:
             from rollout.cli import orders  # noqa: PLC0415 - see above
 
@@ -94,6 +109,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     _driving(verbs, env)
     _orders(verbs, env)
     _looking(verbs, env)
+    _checking(verbs, env)
     demo = _add(verbs, "demo", "try it all on this machine with a small chat service", "rollout demo")
     demo.add_argument("--directory", type=Path, help="keep the files of the demo here (default: a temporary directory)")
     demo.add_argument("--report", type=Path, default=Path("rollout-demo.html"), help="where the HTML report goes")
@@ -138,8 +154,12 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Ma
     _common(status, env)
     status.add_argument("--events", action="store_true", help="every event of the journal as well")
     status.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts")
-    plan = _add(verbs, "plan", "the timetable of a rollout, and what is checked when", "rollout plan")
+    plan = _add(verbs, "plan", "the timetable of a rollout, and what its gates can see", "rollout plan --rps 50")
     _common(plan, env)
+    plan.add_argument(
+        "--rps", action="append", metavar="[GATE=]N", help="requests/s of all users (default: those of the last hour)"
+    )
+    plan.add_argument("--failing", action="append", metavar="[GATE=]RATE", help="how often stable fails, such as 0.2%%")
     doctor = _add(verbs, "doctor", "look for what would go wrong; change nothing", "rollout doctor")
     _common(doctor, env)
     _add(verbs, "schema", "print the JSON Schema of rollout.yml", "rollout schema > rollout.schema.json")
@@ -147,6 +167,38 @@ def _looking(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Ma
     _common(token, env)
     token.add_argument("--days", type=int, default=7, help="how long it is valid, 0 to 30 (default: 7)")
     token.add_argument("--for", dest="of", choices=("canary", "stable"), default="canary", help="the version it opens")
+
+
+def _checking(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:
+    example = "rollout evidence /var/lib/rollout/journal/chat/production/evidence/7-v1.4.0/*.json.gz"
+    evidence = _add(verbs, "evidence", "what a decision rested on; judges anew from the same samples", example)
+    evidence.add_argument("file", type=Path, metavar="FILE", help="a file of the directory `evidence` by the journal")
+    evidence.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    replay = _add(
+        verbs, "replay", "what this policy would have done with recordings, and when", "rollout replay last-week.jsonl"
+    )
+    _config(replay, env)
+    replay.add_argument("files", nargs="+", metavar="FILE", help="JSON Lines, as `rollout record` writes them")
+    replay.add_argument("--json", action="store_true", help="one JSON document per file and line instead of text")
+    record = _add(
+        verbs,
+        "record",
+        "the raw samples of a past window, for `rollout replay`",
+        "rollout record --since 3h > release.jsonl",
+    )
+    _config(record, env)
+    record.add_argument("--journal", type=Path, metavar="DIR", help="where journals are (default: $ROLLOUT_JOURNAL)")
+    record.add_argument("--since", metavar="SPAN", help="the window begins that long before its end, such as 2h")
+    record.add_argument("--from", dest="begin", metavar="TIME", help="the window begins then: 2026-03-01T12:00:00Z")
+    record.add_argument("--to", dest="end", metavar="TIME", help="the window ends then (default: now)")
+    record.add_argument(
+        "--weight", type=float, metavar="PERCENT", help="the canary's share (default: as the journal tells it)"
+    )
+
+
+def _config(verb: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
+    default = Path(env.get("ROLLOUT_CONFIG") or "rollout.yml")
+    verb.add_argument("--config", "-c", type=Path, default=default, metavar="FILE", help="default: rollout.yml")
 
 
 def _add(
@@ -162,8 +214,7 @@ def _add(
 
 
 def _common(verb: argparse.ArgumentParser, env: Mapping[str, str]) -> None:
-    default = Path(env.get("ROLLOUT_CONFIG") or "rollout.yml")
-    verb.add_argument("--config", "-c", type=Path, default=default, metavar="FILE", help="default: rollout.yml")
+    _config(verb, env)
     verb.add_argument("--journal", type=Path, metavar="DIR", help="where journals are (default: $ROLLOUT_JOURNAL)")
     verb.add_argument("--json", action="store_true", help="one JSON document instead of text")
 

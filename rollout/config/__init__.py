@@ -3,7 +3,7 @@
 It reads one file and the variables it is given, and starts, asks and changes nothing.
 """
 
-from rollout.config.loading import Configuration, MetricsSettings, TargetSettings, load, parse
+from rollout.config.loading import Configuration, MetricsSettings, TargetSettings, load, load_plan, parse
 from rollout.config.schema import schema, schema_text
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "MetricsSettings",
     "TargetSettings",
     "load",
+    "load_plan",
     "parse",
     "schema",
     "schema_text",

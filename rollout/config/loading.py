@@ -10,12 +10,14 @@ from typing import Literal, assert_never
 from pydantic import SecretStr, ValidationError
 
 from rollout.checks import Check
-from rollout.config import policy, rules
-from rollout.config.document import LARGEST, Document, Loc, Mistake, read
-from rollout.config.file import File, GateSection, StepSection
+from rollout.config import rules
+from rollout.config.document import LARGEST, Document, Mistake, read
+from rollout.config.file import File
+from rollout.config.planning import Unfit, plan_of
+from rollout.config.reduced import policy_alone
 from rollout.config.variables import Expanded, expand
 from rollout.config.wording import explain
-from rollout.core.plan import Gate, Plan, Step
+from rollout.core.plan import Plan
 from rollout.errors import ConfigurationError
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
 from rollout.targets.nginx.settings import NginxSettings
@@ -63,6 +65,20 @@ def load(path: Path, *, env: Mapping[str, str]) -> Configuration:
     Raises ConfigurationError, whose message has a line `rollout.yml:12:5: steps[2].weight: what is wrong` for every
     mistake in the order of the file, each with what to do about it. Values from `env` are not in it.
     """
+    return parse(_text_of(path), path=path, env=env)
+
+
+def load_plan(path: Path) -> Plan:
+    """Only the policy of a rollout.yml: its steps and gates, and how they are judged.
+
+    Everything else is left alone: the image, the target, the address of the metrics and their variables may be absent
+    or wrong. Raises ConfigurationError as `load` does.
+    """
+    document = read(_text_of(path))
+    return _parsed(policy_alone(document), path=path, env={}).plan
+
+
+def _text_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(4 * LARGEST + 1)
@@ -74,16 +90,18 @@ def load(path: Path, *, env: Mapping[str, str]) -> Configuration:
             f"{path} cannot be read: {wrong.strerror}", hint="Check the path and its rights."
         ) from None
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         line = data.count(b"\n", 0, wrong.start) + 1
         raise ConfigurationError(f"{path}:{line}: this is not UTF-8 text", hint="Save the file as UTF-8.") from None
-    return parse(text, path=path, env=env)
 
 
 def parse(text: str, *, path: Path, env: Mapping[str, str]) -> Configuration:
     """As `load`, for a text; `path` is its name in messages."""
-    document = read(text)
+    return _parsed(read(text), path=path, env=env)
+
+
+def _parsed(document: Document, *, path: Path, env: Mapping[str, str]) -> Configuration:
     if document.content is None and document.mistakes:
         raise _error(path, document.mistakes)
     expanded = expand(document, env)
@@ -133,8 +151,8 @@ def _configuration(file: File, document: Document, path: Path) -> Configuration:
     assert target is not None  # the rules ask for one of each
     assert metrics is not None
     try:
-        plan = _plan(file)
-    except _Unfit as wrong:
+        plan = plan_of(file)
+    except Unfit as wrong:
         raise _error(path, [Mistake(place=document.place(wrong.loc), loc=wrong.loc, message=wrong.message)]) from None
     return Configuration(
         path=path,
@@ -145,64 +163,3 @@ def _configuration(file: File, document: Document, path: Path) -> Configuration:
         checks=file.checks,
         notify=file.notify,
     )
-
-
-class _Unfit(Exception):
-    """A value of the core refused what the rules let pass; the core has the last word."""
-
-    def __init__(self, loc: Loc, message: str) -> None:
-        super().__init__(message)
-        self.loc = loc
-        self.message = message
-
-
-def _plan(file: File) -> Plan:
-    steps = tuple(_step(step, at) for at, step in enumerate(file.steps)) or policy.STEPS
-    gates = tuple(_gate(gate, at) for at, gate in enumerate(file.gates)) or _built_in_gates(file)
-    try:
-        return Plan(
-            service=file.service,
-            environment=file.environment,
-            steps=steps,
-            gates=gates,
-            false_rollback=file.false_rollback,
-            dispersion=file.dispersion,
-            interval=file.interval,
-            warm_up=file.warm_up,
-            blind_budget=file.blind.budget,
-            on_blind=file.blind.action,
-            on_drift=file.drift,
-            patience=file.patience,
-            drain=file.drain,
-            keep=file.keep,
-        )
-    except ValueError as wrong:
-        raise _Unfit((), str(wrong)) from None
-
-
-def _step(step: StepSection, at: int) -> Step:
-    try:
-        return Step(weight=step.weight, soak=step.soak, approve=step.approve)
-    except ValueError as wrong:
-        raise _Unfit(("steps", at), str(wrong)) from None
-
-
-def _gate(gate: GateSection, at: int) -> Gate:
-    try:
-        return Gate(
-            name=gate.name,
-            failures=gate.failures,
-            total=gate.total,
-            max=gate.max,
-            max_ratio=gate.max_ratio,
-            min_requests=gate.min_requests,
-            observe=gate.observe,
-        )
-    except ValueError as wrong:
-        raise _Unfit(("gates", at), str(wrong)) from None
-
-
-def _built_in_gates(file: File) -> tuple[Gate, ...]:
-    if file.metrics.access_log is not None:
-        return (policy.http_gate(file.service),)
-    return (policy.http_gate(file.service), policy.llm_gate(file.service))

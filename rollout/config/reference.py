@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from rollout.config.schema import Schema, resolve, schema, schema_text
 from rollout.core.duration import PATTERN as DURATION_PATTERN
 from rollout.settings import PERCENT_PATTERN
@@ -36,20 +38,44 @@ def page(text: str) -> str:
     return made
 
 
-def _mappings(root: Schema, part: Schema, name: str) -> Iterator[tuple[str, Schema]]:
-    yield (f"`{name}`" if name else "Top level"), part
+def _mappings(root: Schema, part: Schema, name: str, *, kind: str = "") -> Iterator[tuple[str, Schema]]:
+    yield (f"`{name}`{kind}" if name else "Top level"), part
     for key, value in part["properties"].items():
         inner = resolve(root, value)
         where = f"{name}.{key}" if name else key
         if inner.get("type") == "array":
             inner, where = resolve(root, inner.get("items", {})), f"{where}[]"
-        if "properties" in inner:
-            yield from _mappings(root, inner, where)
+        for one in inner.get("anyOf", [inner]):
+            found = resolve(root, one) if isinstance(one, dict) else {}
+            if "properties" in found:
+                yield from _mappings(root, found, where, kind=_own(found) if "anyOf" in inner else "")
+
+
+def _own(part: Schema) -> str:
+    """How one of several mappings is told from the others: by the keys it needs, `name` aside."""
+    return " with " + " and ".join(f"`{key}`" for key in part["required"] if key != "name")
 
 
 def _intro(part: Schema) -> str:
     said = part.get("description", "")
-    return f"{said}\n\n" if said else ""
+    keys = list(part["properties"])
+    example = "".join(
+        f"```yaml\n{_yaml({key: one[key] for key in keys if key in one})}```\n\n" for one in part.get("examples", [])
+    )
+    return (f"{said}\n\n" if said else "") + example
+
+
+def _yaml(example: Schema) -> str:
+    """An example as an item of a list, in the style of the file."""
+    return "".join(
+        f"{'  ' if at else '- '}{key}: {_inline(value)}\n" for at, (key, value) in enumerate(example.items())
+    )
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key}: {_inline(one)}' for key, one in value.items())} }}"
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
 
 
 def _table(root: Schema, part: Schema) -> str:

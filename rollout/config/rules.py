@@ -7,25 +7,15 @@ the value to change.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from datetime import timedelta
 
+from rollout.config import gate_rules
+from rollout.config.broken import Broken
 from rollout.config.document import Loc
 from rollout.config.file import MetricsSection, TargetSection
-from rollout.core import selector as selectors
-from rollout.metrics import access_log
-
-ELSEWHERE: Final = frozenset({"histogram", "query"})
-"""Keys of gates that count in another way, which this version does not know."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """A rule that does not hold, and where."""
-
-    loc: Loc
-    message: str
-    hint: str
+from rollout.core.duration import parse_duration
+from rollout.core.instances import GATE
+from rollout.core.plan import Advance
 
 
 def check(content: dict[str, object]) -> Iterator[Broken]:
@@ -34,11 +24,13 @@ def check(content: dict[str, object]) -> Iterator[Broken]:
     yield from _one_of(content, "metrics", tuple(MetricsSection.model_fields))
     yield from _weights(content)
     yield from _not_empty(content)
-    yield from _limits(content)
+    yield from _min_soaks(content)
     yield from _names(content, "gates", "gate")
     yield from _names(content, "checks", "check")
-    yield from _same_counter(content)
-    yield from _access_log(content)
+    metrics = content.get("metrics")
+    of_access_log = isinstance(metrics, dict) and list(metrics) == ["access_log"]
+    for at, gate in _items(content, "gates"):
+        yield from gate_rules.check(gate, ("gates", at), of_access_log=of_access_log)
 
 
 def _one_of(content: dict[str, object], section: str, known: tuple[str, ...]) -> Iterator[Broken]:
@@ -75,6 +67,33 @@ def _weights(content: dict[str, object]) -> Iterator[Broken]:
             )
 
 
+def _min_soaks(content: dict[str, object]) -> Iterator[Broken]:
+    for at, step in _items(content, "steps"):
+        if step.get("min_soak") is None:
+            continue
+        loc: Loc = ("steps", at, "min_soak")
+        if content.get("advance", Advance.SOAK) == Advance.SOAK:
+            yield Broken(
+                loc=loc,
+                message="`min_soak` needs `advance: evidence`",
+                hint="add `advance: evidence`, or leave min_soak out: without it a step lasts all of its soak",
+            )
+        least, soak = _duration(step["min_soak"]), _duration(step.get("soak"))
+        if least is not None and soak is not None and least > soak:
+            yield Broken(
+                loc=loc,
+                message=f"{step['min_soak']} is longer than the soak of {step['soak']}",
+                hint="a step lasts its min_soak at least, and its soak where there is no evidence before",
+            )
+
+
+def _duration(text: object) -> timedelta | None:
+    try:
+        return parse_duration(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 def _not_empty(content: dict[str, object]) -> Iterator[Broken]:
     if content.get("steps") == []:
         yield Broken(
@@ -88,15 +107,6 @@ def _not_empty(content: dict[str, object]) -> Iterator[Broken]:
         )
 
 
-def _limits(content: dict[str, object]) -> Iterator[Broken]:
-    for at, gate in _items(content, "gates"):
-        limits = [key for key in gate if key.startswith("max") or key in ELSEWHERE]
-        if not limits:
-            yield Broken(
-                loc=("gates", at), message="the gate limits nothing", hint="set max: 2%, max_ratio: 1.5 or both"
-            )
-
-
 def _names(content: dict[str, object], section: str, what: str) -> Iterator[Broken]:
     seen: set[str] = set()
     for at, one in _items(content, section):
@@ -107,52 +117,14 @@ def _names(content: dict[str, object], section: str, what: str) -> Iterator[Brok
                 message=f"another {what} has this name",
                 hint="names tell them apart in reports",
             )
+        if section == "gates" and name == GATE:
+            yield Broken(
+                loc=(section, at, "name"),
+                message=f"{GATE} is the gate of the canary's processes",
+                hint="choose another name; its limits are under `instances` at the top",
+            )
         if isinstance(name, str):
             seen.add(name)
-
-
-def _same_counter(content: dict[str, object]) -> Iterator[Broken]:
-    for at, gate in _items(content, "gates"):
-        failures, total = _selector(gate.get("failures")), _selector(gate.get("total"))
-        if failures is not None and failures == total:
-            yield Broken(
-                loc=("gates", at, "failures"),
-                message="this is the same counter as total, so everything would be a failure",
-                hint='add the label that marks failures, such as code=~"5.."',
-            )
-
-
-def _access_log(content: dict[str, object]) -> Iterator[Broken]:
-    metrics = content.get("metrics")
-    if not isinstance(metrics, dict) or list(metrics) != ["access_log"]:
-        return
-    for at, gate in _items(content, "gates"):
-        for key in ("failures", "total"):
-            selector = _selector(gate.get(key))
-            if selector is None:
-                continue
-            loc: Loc = ("gates", at, key)
-            if selector.metric != access_log.METRIC:
-                yield Broken(
-                    loc=loc,
-                    message=f"the access log knows no {selector.metric}",
-                    hint=f"it counts {access_log.METRIC}; other metrics need the prometheus source",
-                )
-                continue
-            for matcher in selector.matchers:
-                if matcher.label not in access_log.LABELS:
-                    yield Broken(
-                        loc=loc,
-                        message=f"the access log has no label {matcher.label}",
-                        hint=f"its labels are {', '.join(access_log.LABELS)}",
-                    )
-
-
-def _selector(text: object) -> selectors.Selector | None:
-    try:
-        return selectors.parse(text) if isinstance(text, str) else None
-    except selectors.NotASelector:
-        return None
 
 
 def _listed(content: dict[str, object], section: str) -> list[object]:

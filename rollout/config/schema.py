@@ -39,6 +39,8 @@ def schema() -> Schema:
     for key in ("steps", "gates"):
         made["properties"][key].pop("default")
         made["properties"][key]["minItems"] = 1
+    kinds = made["properties"]["gates"]["items"]
+    kinds["anyOf"] = kinds.pop("oneOf")  # no gate is of two kinds, and editors explain a mistake better so
     return {"$schema": GenerateJsonSchema.schema_dialect, "$id": ID, "title": "rollout.yml", **made}
 
 
@@ -63,14 +65,24 @@ def resolve(root: Schema, part: Schema) -> Schema:
 
 
 def at(root: Schema, loc: tuple[str | int, ...]) -> Schema | None:
-    """The part of the schema that a location in the file is held to, None where there is none."""
+    """The part of the schema that a location in the file is held to, None where there is none.
+
+    Where a value is one of several mappings, the location goes on with the name of one of them in `$defs`.
+    """
     found = resolve(root, root)
     for step in loc:
-        inner = found.get("items") if isinstance(step, int) else found.get("properties", {}).get(step)
+        inner = _inner(found, step)
         if not isinstance(inner, dict):
             return None
         found = resolve(root, inner)
     return found
+
+
+def _inner(part: Schema, step: str | int) -> object:
+    if isinstance(step, int):
+        return part.get("items")
+    one = {"$ref": f"#/$defs/{step}"}
+    return one if one in part.get("anyOf", []) else part.get("properties", {}).get(step)
 
 
 def _tidied(part: object) -> None:

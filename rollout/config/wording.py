@@ -12,15 +12,12 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
+from rollout.config import gates
 from rollout.config import schema as schemas
 from rollout.config.document import Document, Loc, Mistake
-from rollout.config.rules import ELSEWHERE
 from rollout.config.variables import Expanded
 
-LATER: Final = {
-    "target": frozenset({"kubernetes", "argo", "command"}),
-    "gates": frozenset({"histogram", "quantile", "max_increase", "emergency", "over", "regression", "query"}),
-}
+LATER: Final = {"target": frozenset({"kubernetes", "argo", "command"})}
 """Words that the documentation of later versions knows, by section."""
 
 _SECTIONS: Final = {"target": "target", "metrics": "source"}
@@ -40,6 +37,7 @@ _WORDS: Final = {
     "dict_type": "this must be a mapping of keys to values",
     "model_type": "this must be a mapping of keys to values",
     "model_attributes_type": "this must be a mapping of keys to values",
+    "union_tag_not_found": "this must be a mapping of keys to values",
     "path_type": "this must be a path",
     "literal_error": "this must be {expected}",
     "enum": "this must be {expected}",
@@ -59,22 +57,25 @@ def explain(errors: list[ErrorDetails], *, document: Document, expanded: Expande
     root = schemas.schema()
     together: defaultdict[Loc, list[ErrorDetails]] = defaultdict(list)
     for error in errors:
-        together[_where(error, document)].append(error)
+        if not (error["type"] == "union_tag_not_found" and isinstance(error["input"], dict)):  # the rules say why
+            together[_where(error, document)].append(error)
     misspelt = {loc for loc, found in together.items() if found[0]["type"] == "extra_forbidden"}
     for loc, found in together.items():
         if found[0]["type"] == "extra_forbidden":
-            yield _unknown(loc, document=document, root=root)
+            yield _unknown(loc, document=document, content=expanded.content, root=root)
         elif found[0]["type"] == "missing":
             meant = any(one[:-1] == loc[:-1] and _nearest(one[-1], [str(loc[-1])]) for one in misspelt)
-            if not meant and not _counts_elsewhere(loc, expanded.content):
-                yield _missing(loc, document=document, root=root)
+            if not meant and not _of_no_kind(loc, expanded.content):
+                yield _missing(loc, document=document, content=expanded.content, root=root)
         else:
             yield _wrong(loc, found, document=document, expanded=expanded, root=root)
 
 
 def _where(error: ErrorDetails, document: Document) -> Loc:
-    """The location in the file: pydantic adds the branches of a union behind it."""
+    """The location in the file: pydantic adds the branches of a union behind it, and the kind behind a gate."""
     loc: Loc = tuple(error["loc"])
+    if loc[:1] == ("gates",):
+        loc = (*loc[:2], *loc[3:])
     if error["type"] == "missing":
         return (*_where_value(loc[:-1], document), loc[-1])
     return _where_value(loc, document)
@@ -86,13 +87,26 @@ def _where_value(loc: Loc, document: Document) -> Loc:
     return loc
 
 
-def _unknown(loc: Loc, *, document: Document, root: schemas.Schema) -> Mistake:
+def _part(root: schemas.Schema, loc: Loc, content: object) -> schemas.Schema | None:
+    """The part of the schema for a location; for one in a gate, that of the gate's kind."""
+    match loc, content:
+        case ("gates", int(at), *rest), {"gates": list(items)}:
+            kind = gates.kind_of(items[at])
+            return schemas.at(root, ("gates", at, *([kind.tag] if kind is not None else []), *rest))
+        case _:
+            return schemas.at(root, loc)
+
+
+def _unknown(loc: Loc, *, document: Document, content: object, root: schemas.Schema) -> Mistake:
     *parents, key = loc
-    above = schemas.at(root, tuple(parents)) or {}
+    above = _part(root, tuple(parents), content) or {}
     known = list(above.get("properties", {}))
     section = str(loc[0])
     if key in LATER.get(section, ()):
         message, hint = "not supported by this version yet", f"known: {', '.join(known)}"
+    elif section == "gates" and len(loc) == 3 and (owners := gates.owners(str(key))):
+        with_ = " or ".join(kind.words for kind in owners)
+        message, hint = f"`{key}` belongs to a gate with {with_}", f"leave it out; this kind knows {', '.join(known)}"
     else:
         what = _SECTIONS.get(section, "key") if len(loc) == 2 else "key"
         message = f"unknown {what}"
@@ -105,16 +119,17 @@ def _nearest(key: str | int, known: list[str]) -> str:
     return next(iter(difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)), "")
 
 
-def _missing(loc: Loc, *, document: Document, root: schemas.Schema) -> Mistake:
-    hint = _what_it_is(schemas.at(root, loc))
+def _missing(loc: Loc, *, document: Document, content: object, root: schemas.Schema) -> Mistake:
+    hint = _what_it_is(_part(root, loc, content))
     return Mistake(place=document.place(loc[:-1], key=True), loc=loc, message="this is missing", hint=hint)
 
 
-def _counts_elsewhere(loc: Loc, content: object) -> bool:
-    """Whether what is missing would not be asked of a gate of a kind that this version does not know."""
+def _of_no_kind(loc: Loc, content: object) -> bool:
+    """Whether what is missing is what would tell the kind of a gate: the rules say so once for all of its keys."""
     match loc, content:
-        case ("gates", int(at), str()), {"gates": list(gates)}:
-            return isinstance(gates[at], dict) and not ELSEWHERE.isdisjoint(gates[at])
+        case ("gates", int(at), str(key)), {"gates": list(items)}:
+            says = gates.named(items[at]) or gates.misspelt(items[at])
+            return not says and any(key in kind.named_by for kind in gates.KINDS)
         case _:
             return False
 
@@ -122,7 +137,7 @@ def _counts_elsewhere(loc: Loc, content: object) -> bool:
 def _wrong(
     loc: Loc, errors: list[ErrorDetails], *, document: Document, expanded: Expanded, root: schemas.Schema
 ) -> Mistake:
-    part = schemas.at(root, loc)
+    part = _part(root, loc, expanded.content)
     messages = list(dict.fromkeys(_sentence(error, part) for error in errors))
     message = " or ".join([messages[0], *(one.removeprefix("this must be ") for one in messages[1:])])
     hint = str(errors[0].get("ctx", {}).get("hint", "")) or _what_it_is(part)

@@ -23,6 +23,8 @@ class Cause(StrEnum):
     CHECKS_FAILED = "checks_failed"
     CANARY_DIED = "canary_died"
     WRONG_IMAGE = "wrong_image"
+    RESTARTED = "restarted"
+    UNREADY = "unready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

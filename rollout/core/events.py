@@ -129,6 +129,20 @@ class Judged:
     kind: Literal["judged"] = "judged"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancesSeen:
+    """Another number of the canary's instances was ready than before, or one had restarted."""
+
+    at: datetime
+    ready: int
+    """How many answer."""
+    wanted: int
+    """How many should."""
+    restarts: int
+    """Of all its processes, since it was deployed."""
+    kind: Literal["instances_seen"] = "instances_seen"
+
+
 class Order(StrEnum):
     """What a person can order."""
 
@@ -211,6 +225,7 @@ Event = (
     | WeightSeen
     | Drifted
     | Judged
+    | InstancesSeen
     | Commanded
     | Paused
     | Promoted

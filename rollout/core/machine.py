@@ -26,10 +26,11 @@ from rollout.core.decisions import (
     RunChecks,
     Wait,
 )
-from rollout.core.events import Drifted, Event, Judged, Paused, WeightSeen
+from rollout.core.events import Drifted, Event, InstancesSeen, Judged, Paused, WeightSeen
+from rollout.core.instances import instances_result, too_many, unready_until
 from rollout.core.plan import NOTHING, OnBlind, OnDrift, Weight
 from rollout.core.state import Phase, State
-from rollout.core.verdict import Judgement, Verdict
+from rollout.core.verdict import GateResult, Judgement, Verdict
 
 MAX_TRIES: Final = 5
 """How often an effect is tried before the machine stops trying by itself."""
@@ -48,8 +49,18 @@ class Observation:
     """The canary was started and no longer runs."""
     canary_digest: str | None = None
     """The image the canary runs; None where there is no canary."""
+    canary_restarts: int = 0
+    """Restarts of the canary's processes since it was deployed."""
+    canary_instances: tuple[int, int] = (1, 1)
+    """How many instances of the canary are ready, and how many should be; without meaning where there is no canary."""
     judgement: Judgement | None = None
     """The verdict on the metrics up to now; None where nobody looked."""
+
+    @property
+    def canary_unready(self) -> bool:
+        """Whether fewer instances of the canary are ready than should be."""
+        ready, wanted = self.canary_instances
+        return self.canary_digest is not None and ready < wanted
 
 
 def decide(state: State, seen: Observation, now: datetime) -> Decision:
@@ -98,6 +109,8 @@ def _stepping(state: State, seen: Observation, now: datetime) -> Decision:
     if danger is not None:
         return danger
     if state.stable is None or state.hurried:
+        if _is_unready(state, seen):
+            return _unready(state, seen, now)
         return Decision(then=Promote(), noting=_noted(state, seen, now, always=True))
     if state.ordered != state.current.weight:
         return _entering(state, seen, now)
@@ -112,6 +125,8 @@ def _entering(state: State, seen: Observation, now: datetime) -> Decision:
     noted = _noted(state, seen, now)
     if state.paused:
         return _resting(state, seen, now, noted)
+    if _is_unready(state, seen):
+        return _unready(state, seen, now)
     if seen.judgement is None or seen.judgement.verdict is Verdict.BLIND:
         why = seen.judgement.reason if seen.judgement is not None else "nobody looked at the metrics"
         return Decision(then=_wait(state, seen, now, f"before the first user: {why}"), noting=noted)
@@ -132,10 +147,26 @@ def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
     if seen.canary_digest is not None and seen.canary_digest != state.release.digest:
         because = f"the canary runs {seen.canary_digest[:19]}, and the release is {state.release.digest[:19]}"
         return _back(Cause.WRONG_IMAGE, because)
+    found = _instances(state, seen, now)
+    if found.verdict is Verdict.UNHEALTHY:
+        cause = Cause.RESTARTED if too_many(state, seen.canary_restarts) else Cause.UNREADY
+        return _back(cause, found.sentence, _noted(state, seen, now, always=True))
     judged = seen.judgement
     if judged is not None and judged.verdict is Verdict.UNHEALTHY:
         return _back(Cause.UNHEALTHY, judged.reason, _noted(state, seen, now, always=True))
     return _too_blind(state, seen, now)
+
+
+def _is_unready(state: State, seen: Observation) -> bool:
+    """Whether the canary is not ready; of one that cannot be seen now, whether it was not when it was seen last."""
+    return seen.canary_unready or (seen.canary_digest is None and state.unready_since is not None)
+
+
+def _instances(state: State, seen: Observation, now: datetime) -> GateResult:
+    """What is to be said of the canary's processes; of one that cannot be seen now, what was seen last."""
+    known = state.instances if seen.canary_digest is None else seen.canary_instances
+    ready, wanted = known or seen.canary_instances
+    return instances_result(state, restarts=seen.canary_restarts, ready=ready, wanted=wanted, now=now)
 
 
 def _too_blind(state: State, seen: Observation, now: datetime) -> Decision | None:
@@ -165,6 +196,8 @@ def _moving(state: State, seen: Observation, now: datetime) -> Decision | None:
         return _held(state, seen, now, f"the gateway serves {seen.weight} where {state.ordered} was ordered", noted)
     if state.paused and seen.weight < state.ordered:
         return _resting(state, seen, now, noted)
+    if _is_unready(state, seen) and seen.weight < state.ordered:
+        return _unready(state, seen, now)
     if _given_up(state, move):
         return _held(state, seen, now, f"traffic cannot be moved to {state.ordered}: {state.failure}", noted)
     return Decision(then=_retried(state, move, now), noting=noted)
@@ -179,11 +212,15 @@ def _soaking(state: State, seen: Observation, now: datetime) -> Decision:
     noted = _noted(state, seen, now)
     if state.paused:
         return _resting(state, seen, now, noted)
-    soaked_at = state.soaked_at
-    assert soaked_at is not None
-    if now < soaked_at:
-        return Decision(then=_wait(state, seen, now, "soaking", at_latest=soaked_at), noting=noted)
     judged = seen.judgement
+    rested_at, shortened_at = state.rested_at(judged), state.shortened_at
+    assert rested_at is not None
+    assert shortened_at is not None
+    if now < rested_at:
+        wake = shortened_at if now < shortened_at else rested_at
+        return Decision(then=_wait(state, seen, now, "soaking", at_latest=wake), noting=noted)
+    if _is_unready(state, seen):
+        return _unready(state, seen, now)
     if judged is None or judged.verdict is not Verdict.HEALTHY or state.blind_since is not None:
         return _lengthened(state, seen, now, noted)
     if state.current.approve and not state.approved:
@@ -206,6 +243,16 @@ def _lengthened(state: State, seen: Observation, now: datetime, noted: tuple[Eve
     if now >= soaked_at + state.plan.patience and not state.patient:
         return _held(state, seen, now, f"no healthy verdict {state.plan.patience} after the soak: {why}", noted)
     return Decision(then=_wait(state, seen, now, f"the soak goes on: {why}"), noting=noted)
+
+
+def _unready(state: State, seen: Observation, now: datetime) -> Decision:
+    """Not all of the canary's instances are ready: it gets no more traffic, and a person is asked in the end."""
+    noted = _noted(state, seen, now)
+    why = f"the canary is not ready: {_instances(state, seen, now).sentence}"
+    since = state.unready_since or now
+    if now >= since + state.plan.patience and not state.patient:
+        return _held(state, seen, now, why, noted)
+    return Decision(then=_wait(state, seen, now, f"traffic does not rise: {why}"), noting=noted)
 
 
 def _promoting(state: State, seen: Observation, now: datetime) -> Decision:
@@ -291,8 +338,9 @@ def _wait(
     at_latest: datetime | None = None,
     person: bool = False,
 ) -> Wait:
-    look = _next_look(state.plan.interval, seen.judgement, now)
-    return Wait(until=look if at_latest is None else min(look, at_latest), reason=reason, person=person)
+    due = unready_until(state, state.unready_since or now) if _is_unready(state, seen) else None
+    moments = (_next_look(state.plan.interval, seen.judgement, now), at_latest, due)
+    return Wait(until=min(at for at in moments if at is not None), reason=reason, person=person)
 
 
 def _next_look(interval: timedelta, judged: Judgement | None, now: datetime) -> datetime:
@@ -303,9 +351,24 @@ def _next_look(interval: timedelta, judged: Judgement | None, now: datetime) -> 
 
 
 def _noted(state: State, seen: Observation, now: datetime, *, always: bool = False) -> tuple[Event, ...]:
-    """The verdict as an event, where it is news or a decision rests on it."""
+    """What was seen of the instances as an event, where it is news; so the verdict, or where a decision rests on it."""
+    noted: tuple[Event, ...] = (_instances_seen(seen, now),) if _instances_changed(state, seen) else ()
     judged = seen.judgement
     if judged is None:
-        return ()
+        return noted
     news = state.judgement is None or state.judgement.verdict is not judged.verdict
-    return (Judged(at=now, step=state.step, judgement=judged),) if news or always else ()
+    return (*noted, Judged(at=now, step=state.step, judgement=judged)) if news or always else noted
+
+
+def _instances_changed(state: State, seen: Observation) -> bool:
+    """Whether the instances are another picture; the first one is news only where something is wrong with it."""
+    if seen.canary_digest is None:
+        return False
+    before = state.instances
+    changed = seen.canary_unready if before is None else seen.canary_instances != before
+    return changed or seen.canary_restarts > state.restarts
+
+
+def _instances_seen(seen: Observation, now: datetime) -> InstancesSeen:
+    ready, wanted = seen.canary_instances
+    return InstancesSeen(at=now, ready=ready, wanted=wanted, restarts=seen.canary_restarts)

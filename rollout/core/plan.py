@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from rollout.core.selector import Selector
+from rollout.core.gates import Gate, QueryGate
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,46 +48,14 @@ class Step:
     weight: Weight
     soak: timedelta
     approve: bool = False
+    min_soak: timedelta | None = None
+    """How long it lasts at least where evidence may shorten it (`Advance.EVIDENCE`); None: all of the soak."""
 
     def __post_init__(self) -> None:
         if self.soak < timedelta(0):
             raise ValueError("a soak cannot be negative")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """One metric and what it may do: a failure rate over counters of both versions.
-
-    At least one of `max` and `max_ratio` is set. The selectors hold `$version`, which stands for `canary` and
-    `stable`.
-    """
-
-    name: str
-    failures: Selector
-    total: Selector
-    max: float | None = None
-    """The highest failure rate that is allowed, as a ratio: 0.02 for 2 %."""
-    max_ratio: float | None = None
-    """The highest failure rate that is allowed, as a multiple of the stable release's in the same minutes."""
-    min_requests: int = 100
-    """How many canary requests a step needs before its verdict can be healthy."""
-    observe: bool = False
-    """Reported, never acts."""
-    if_present: bool = False
-    """A gate of the built-in policy: where neither version has its metric, it does not apply."""
-
-    def __post_init__(self) -> None:
-        if self.max is None and self.max_ratio is None:
-            raise ValueError(f"gate {self.name!r} limits nothing: set max, max_ratio or both")
-        if self.max is not None and not 0 < self.max < 1:
-            raise ValueError(f"gate {self.name!r}: max is a rate above 0 % and below 100 %")
-        if self.max_ratio is not None and not 1 <= self.max_ratio < math.inf:
-            raise ValueError(f"gate {self.name!r}: max_ratio is 1 or more")
-        if self.min_requests < 1:
-            raise ValueError(f"gate {self.name!r}: min_requests is at least 1")
-        for selector in (self.failures, self.total):
-            if not selector.names_version:
-                raise ValueError(f"gate {self.name!r}: {selector} lacks a label that equals $version")
+        if self.min_soak is not None and not timedelta(0) <= self.min_soak <= self.soak:
+            raise ValueError("min_soak is at most the soak, and not negative")
 
 
 class OnBlind(StrEnum):
@@ -104,6 +72,31 @@ class OnDrift(StrEnum):
     RESTORE = "restore"
 
 
+class Advance(StrEnum):
+    """What ends a step."""
+
+    SOAK = "soak"
+    """Its soak, with a healthy verdict at its end."""
+    EVIDENCE = "evidence"
+    """The same, or evidence before it that every gate's limit is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancesRule:
+    """What the canary's processes may do, whatever the metrics say. Outside the promise of `false_rollback`."""
+
+    max_restarts: int = 2
+    """How many restarts of the canary's processes are borne; one more takes it back."""
+    max_unready: timedelta = timedelta(minutes=1)
+    """How long an instance of the canary may be unready while users are on it."""
+
+    def __post_init__(self) -> None:
+        if self.max_restarts < 0:
+            raise ValueError("max_restarts cannot be negative")
+        if self.max_unready < timedelta(0):
+            raise ValueError("max_unready cannot be negative")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The whole policy of one rollout."""
@@ -115,7 +108,12 @@ class Plan:
     false_rollback: float = 0.01
     """How probable it may be that the whole rollout takes a healthy canary back, as a ratio."""
     dispersion: float = 3.0
-    """How many failures come together on average, 1 (independent) to 20; retries and shared faults make bursts."""
+    """How many failures come together, 1 (independent) to 20: taken where stable's instances do not show it."""
+    advance: Advance = Advance.SOAK
+    beta: float = 0.05
+    """How probable an error about a limit may be, as a ratio: that a canary worse than stable is taken back though it
+    keeps its absolute limit, or that a step is shortened (`Advance.EVIDENCE`) though a limit is broken."""
+    instances: InstancesRule = InstancesRule()
     interval: timedelta = timedelta(seconds=15)
     """The time from one look at the metrics to the next; the scrape interval is a good choice."""
     warm_up: timedelta = timedelta(seconds=120)
@@ -142,9 +140,17 @@ class Plan:
             raise ValueError(f"the last step is 100 %, not {weights[-1]}")
         if not 0 < self.false_rollback < 0.5:
             raise ValueError("false_rollback is above 0 % and below 50 %")
+        if not 0 < self.beta < 0.5:
+            raise ValueError("beta is above 0 % and below 50 %")
         if not 1 <= self.dispersion <= 20:
             raise ValueError("dispersion is 1 to 20")
         if self.interval <= timedelta(0):
             raise ValueError("the interval is longer than 0 s")
         if len({gate.name for gate in self.gates}) != len(self.gates):
             raise ValueError("two gates have the same name")
+
+    @property
+    def budget(self) -> float:
+        """What a gate that acts on evidence may spend of `false_rollback`: an equal part."""
+        acting = sum(not gate.observe and not isinstance(gate, QueryGate) for gate in self.gates)
+        return self.false_rollback / max(1, acting)

@@ -17,6 +17,7 @@ from rollout.core.events import (
     Drifted,
     Event,
     Failed,
+    InstancesSeen,
     Intended,
     Interrupted,
     Judged,
@@ -29,7 +30,7 @@ from rollout.core.events import (
     Started,
     WeightSeen,
 )
-from rollout.core.plan import NOTHING, Plan, Step, Weight
+from rollout.core.plan import NOTHING, Advance, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.verdict import Judgement, Verdict
 
@@ -81,6 +82,12 @@ class State:
     blind_since: datetime | None = None
     blind_for: timedelta = timedelta(0)
     """How long this step was blind before `blind_since`: time that does not count as soak."""
+    instances: tuple[int, int] | None = None
+    """How many of the canary's instances were ready, and how many should be; None while nothing was to be said."""
+    restarts: int = 0
+    """The most restarts of the canary's processes that were seen: a count that falls was begun anew, or not read."""
+    unready_since: datetime | None = None
+    """Since when not all of the canary's instances were seen to be ready; None while they are."""
     drift: Weight | None = None
     """What the gateway was seen to serve instead of `ordered`."""
     restore: bool = False
@@ -122,9 +129,27 @@ class State:
         return self.seen_at + self.current.soak + self.blind_for
 
     @property
+    def shortened_at(self) -> datetime | None:
+        """When evidence may end the step at the earliest, blind time not counted; `soaked_at` where none may."""
+        if self.seen_at is None:
+            return None
+        return self.seen_at + shortest_soak(self.plan, self.current) + self.blind_for
+
+    def rested_at(self, judgement: Judgement | None) -> datetime | None:
+        """When the step has lasted long enough by that verdict; None while its weight is not seen."""
+        return self.shortened_at if judgement is not None and judgement.advance else self.soaked_at
+
+    @property
     def over(self) -> bool:
         """Whether the rollout has ended: promoted or rolled back. Cleaning up may remain."""
         return self.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
+
+
+def shortest_soak(plan: Plan, step: Step) -> timedelta:
+    """How long a step of the plan lasts at least, with all the evidence there can be."""
+    if plan.advance is Advance.SOAK or step.min_soak is None:
+        return step.soak
+    return step.min_soak
 
 
 def fold(events: Iterable[Event]) -> State | None:
@@ -178,6 +203,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, drift=seen, seen_at=None, served=(*state.served, (at, seen)))
         case Judged():
             return _judged(state, event)
+        case InstancesSeen():
+            return _instances_seen(state, event)
         case Commanded():
             return _commanded(state, event)
         case Paused(because=because):
@@ -251,6 +278,16 @@ def _judged(state: State, event: Judged) -> State:
         judged_at=event.at,
         blind_since=(state.blind_since or event.at) if blind else None,
         blind_for=blind_for,
+    )
+
+
+def _instances_seen(state: State, event: InstancesSeen) -> State:
+    unready = event.ready < event.wanted
+    return replace(
+        state,
+        instances=(event.ready, event.wanted),
+        restarts=max(state.restarts, event.restarts),
+        unready_since=(state.unready_since or event.at) if unready else None,
     )
 
 

@@ -141,14 +141,15 @@ def registry(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def prometheus(directory: Path, *, file_sd: Path, interval: timedelta) -> Iterator[str]:
+def prometheus(directory: Path, *, file_sd: Path, interval: timedelta, port: int | None = None) -> Iterator[str]:
     """A Prometheus that scrapes the targets of a file_sd file every `interval`; yields its base URL.
 
-    The file need not exist yet: it is picked up when it appears. Raises MissingProgram or PartFailed.
+    The file need not exist yet: it is picked up when it appears. Without a `port` it takes a free one. Raises
+    MissingProgram or PartFailed.
     """
     program = _need("prometheus", find_program("prometheus"), package="prometheus")
     directory.mkdir(parents=True, exist_ok=True)
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{port or free_port()}"
     every = f"{round(interval / timedelta(milliseconds=1))}ms"
     config = directory / "prometheus.yml"
     settings = {

@@ -8,7 +8,7 @@ from typing import Annotated, Final, get_args
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import ErrorDetails
 
-from rollout.core import decisions, events, plan, release, selector, verdict
+from rollout.core import decisions, events, gates, plan, release, selector, verdict
 from rollout.core.events import SCHEMA, Event, Started
 
 _VALUES: Final = (
@@ -17,7 +17,9 @@ _VALUES: Final = (
     events.CheckResult,
     plan.Plan,
     plan.Step,
-    plan.Gate,
+    *get_args(gates.Gate),
+    gates.Emergency,
+    plan.InstancesRule,
     plan.Weight,
     release.Release,
     selector.Selector,
@@ -25,14 +27,20 @@ _VALUES: Final = (
     verdict.Judgement,
     verdict.GateResult,
     verdict.Counts,
+    verdict.Measured,
+    verdict.Estimate,
 )
 for _value in _VALUES:
     with_config(ConfigDict(extra="forbid"))(_value)
 
 _ACTIONS: Final = get_args(decisions.Action)
+_GATES: Final = frozenset(kind.__name__ for kind in get_args(gates.Gate))
 _UNKNOWN: Final = frozenset({"union_tag_invalid", "unexpected_keyword_argument", "extra_forbidden", "literal_error"})
 """What is wrong, in pydantic's words, with a name that this version does not know."""
-_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(
+    Annotated[Event, Field(discriminator="kind")],
+    config=ConfigDict(ser_json_inf_nan="strings"),  # JSON itself has no infinity
+)
 
 
 class UnreadableEvent(ValueError):
@@ -66,12 +74,32 @@ def _why(text: str | bytes, errors: list[ErrorDetails]) -> str:
     schema = _schema(text)
     if schema is not None and schema > SCHEMA:
         return _newer(schema)
-    unknown = [error for error in errors if error["type"] in _UNKNOWN]
+    telling = _of_nearest_kind(errors)
+    unknown = [error for error in telling if error["type"] in _UNKNOWN]
     if not unknown:
-        return _sentence(errors[0])
+        return _sentence(telling[0])
     if len([error for error in unknown if error["loc"][-1:] == ("kind",)]) == len(_ACTIONS):
         return "its action is unknown; a newer version may have written it"
     return f"{_sentence(unknown[0])}; a newer version may have written it"
+
+
+def _of_nearest_kind(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors, but of a gate that is of no kind only what the kind that fits best says."""
+    kinds: dict[tuple[int | str, ...], int] = {}
+    for error in errors:
+        kind = _kind(error)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    best: dict[tuple[int | str, ...], tuple[int | str, ...]] = {}
+    for kind, count in kinds.items():
+        if kind[:-1] not in best or count < kinds[best[kind[:-1]]]:
+            best[kind[:-1]] = kind
+    return [error for error in errors if _kind(error) in best.values()]
+
+
+def _kind(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The location up to the kind of a gate that pydantic tried; empty for what is in no gate."""
+    loc = error["loc"]
+    return next((loc[: at + 1] for at, part in enumerate(loc) if part in _GATES), ())
 
 
 def _sentence(error: ErrorDetails) -> str:

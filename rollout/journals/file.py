@@ -46,6 +46,20 @@ class FileJournal:
         parsed = self._parsed()
         return Record(events=parsed.events, head=parsed.head, number=parsed.number, repaired=parsed.torn_note)
 
+    def rollouts(self) -> Iterator[tuple[Event, ...]]:
+        """The events of every rollout that there has been, the oldest first. Raises JournalUnreadable."""
+        latest = self._parsed()
+        for number in range(1, latest.number):
+            path = self._path(number)
+            try:
+                yield _Parsed(number=number).fed(path.read_bytes(), path).events
+            except FileNotFoundError:  # somebody may have moved an old one away
+                continue
+            except OSError as wrong:
+                raise JournalUnreadable(f"{path} cannot be read: {wrong.strerror}") from None
+        if latest.number:
+            yield latest.events
+
     def begin(self, started: Started, *, expect: str) -> str:
         """Claim the next rollout; the new head. Raises JournalMoved, JournalUnwritable."""
         with self._locked():

@@ -61,6 +61,19 @@ class AccessLogSource:
         ]
         return tuple(found) or self._idle(selector, since=since, until=until)
 
+    def histogram(self, selector: Selector, *, since: datetime, until: datetime) -> tuple[Series, ...]:
+        """Raises SourceUnavailable: the log is counted by status, not by duration."""
+        raise SourceUnavailable(
+            f"the access log has no histograms, so it cannot answer {selector}",
+            hint="A latency gate needs the prometheus source.",
+        )
+
+    def values(self, query: str, *, since: datetime, until: datetime, step: timedelta) -> tuple[Sample, ...]:
+        """Raises SourceUnavailable: nothing here evaluates PromQL."""
+        raise SourceUnavailable(
+            "the access log cannot evaluate a query", hint="A query gate needs the prometheus source."
+        )
+
     def diagnose(self, selectors: tuple[Selector, ...], *, now: datetime) -> Iterator[Finding]:
         """Look at the log and at what each selector finds in its last minutes; changes nothing."""
         try:

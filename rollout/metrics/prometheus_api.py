@@ -29,6 +29,8 @@ RETRY_TIME: Final = timedelta(seconds=3)
 """What a question may take beyond the time-out of one try, with all its retries."""
 
 _QUERY: Final = "/api/v1/query"
+_RANGE: Final = "/api/v1/query_range"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_AT_URL: Final = "Check metrics.prometheus.url, and that the server runs."
 _T = TypeVar("_T")
 
@@ -101,11 +103,26 @@ class PrometheusApi:
 
     def matrix(self, query: str, *, at: datetime) -> tuple[RawSeries, ...]:
         """The raw samples of a range selector, by an instant query at its end."""
-        result = self._ask(lambda: self._client.custom_query(query, params={"time": f"{at.timestamp():.3f}"}))
-        try:
-            return _MATRIX.validate_python(result)
-        except ValidationError:
-            raise self._nonsense("series that are not of the form the query API has") from None
+        return self._series(
+            self._ask(lambda: self._client.custom_query(query, params={"time": f"{at.timestamp():.3f}"}))
+        )
+
+    def evaluate(self, query: str, *, start: datetime, end: datetime, step: timedelta) -> tuple[RawSeries, ...]:
+        """What an expression gives from `start` to `end`, with the moments cut to milliseconds.
+
+        The client library rounds them to seconds, so it is not used here.
+        """
+        parameters = {
+            "query": query,
+            "start": _milliseconds(start),
+            "end": _milliseconds(end),
+            "step": f"{step.total_seconds():.3f}",
+            "nocache": "1",  # VictoriaMetrics moves both ends to multiples of the step without it; others ignore it
+        }
+        answer = self._ask(
+            lambda: self._session.get(f"{self._where}{_RANGE}", params=parameters, timeout=self._timeouts()).json()
+        )
+        return self._series(answer["data"]["result"])
 
     def label_sets(self, selector: str, *, since: datetime, until: datetime) -> tuple[dict[str, str], ...]:
         """The labels of every series that a selector names, with `__name__`."""
@@ -122,6 +139,12 @@ class PrometheusApi:
         )
         data = answer.json().get("data")
         return str(data.get("version", "")) if isinstance(data, dict) else ""
+
+    def _series(self, result: object) -> tuple[RawSeries, ...]:
+        try:
+            return _MATRIX.validate_python(result)
+        except ValidationError:
+            raise self._nonsense("series that are not of the form the query API has") from None
 
     def _timeouts(self) -> tuple[float, float]:
         timeout = self._settings.timeout
@@ -144,8 +167,8 @@ class PrometheusApi:
             raise self._unreachable(failure) from None
         except UnicodeError:
             raise SourceUnavailable(
-                "a selector holds half of a surrogate pair, which cannot be sent",
-                hint="Look for \\ud800 to \\udfff in the selectors of the gates.",
+                "a selector or query holds half of a surrogate pair, which cannot be sent",
+                hint="Look for \\ud800 to \\udfff in the gates.",
             ) from None
         except OSError as failure:
             raise SourceUnavailable(
@@ -161,7 +184,7 @@ class PrometheusApi:
         self._note_clock(answer)
         if answer.status_code != 200:
             raise self._refused(answer)
-        is_query = urlsplit(answer.url).path.endswith(_QUERY)
+        is_query = urlsplit(answer.url).path.endswith((_QUERY, _RANGE))
         try:
             envelope = (_QueryEnvelope if is_query else _Envelope).model_validate_json(body)
         except ValidationError:
@@ -169,7 +192,7 @@ class PrometheusApi:
         if envelope.status != "success":
             raise SourceUnavailable(
                 f"{self._where} answers with an error: {self._credentials.redact(envelope.error) or 'no reason given'}",
-                hint="Try the selector in the server's own query page.",
+                hint="Try the query in the server's own query page.",
             )
         # Prometheus 2.48 to 2.53 put remarks on the query itself among the warnings.
         missing = [text for text in envelope.warnings if not text.startswith("PromQL ")]
@@ -206,7 +229,7 @@ class PrometheusApi:
         if code in (400, 422):
             return SourceUnavailable(
                 f"{self._where} does not accept the query (HTTP {code}): {self._reason(answer)}",
-                hint="Try the selector in the server's own query page.",
+                hint="Try the query in the server's own query page.",
             )
         if 300 <= code < 400:
             return SourceUnavailable(
@@ -297,6 +320,11 @@ def within(budget: timedelta, question: Callable[[], _T]) -> _T:
     if not results:
         raise TimeoutError
     return results[0]
+
+
+def _milliseconds(moment: datetime) -> str:
+    """Seconds since 1970, cut to milliseconds: rounded up, a moment could lie after what the caller asked for."""
+    return f"{(moment - _EPOCH) // timedelta(milliseconds=1) / 1000:.3f}"
 
 
 def _causes(failure: BaseException) -> list[BaseException]:

@@ -13,7 +13,8 @@ from typing import Final
 from rollout.analysis.blocks import Block
 from rollout.analysis.wording import percent
 from rollout.core.events import Event
-from rollout.core.plan import Gate, Weight
+from rollout.core.gates import FailureGate
+from rollout.core.plan import Weight
 from rollout.report.curves import Bin, failing, of_canary, of_stable, traffic
 from rollout.report.decided import Decided
 from rollout.report.markup import NONE, Html, joined, tag, text
@@ -92,7 +93,7 @@ def traffic_chart(
 
 
 def failures_chart(
-    axis: TimeAxis, marks: Sequence[Mark], gates: Sequence[Gate], blocks: Mapping[str, Sequence[Block]]
+    axis: TimeAxis, marks: Sequence[Mark], gates: Sequence[FailureGate], blocks: Mapping[str, Sequence[Block]]
 ) -> Html:
     """For each gate the failure rates of both versions, with what the gate allows."""
     top = lanes_height(axis, marks) + _TITLE + 8
@@ -188,7 +189,7 @@ def _marker(name: str, x: float, y: float) -> Html:
     return joined((hit, tag("rect", x=x - 2.2, y=y - 2.2, width=4.4, height=4.4)))
 
 
-def _allowed(axis: TimeAxis, panel: Panel, gate: Gate, stable: Sequence[Bin]) -> tuple[Html, ...]:
+def _allowed(axis: TimeAxis, panel: Panel, gate: FailureGate, stable: Sequence[Bin]) -> tuple[Html, ...]:
     """The limit as a dashed line, the multiple of stable's rate as a dotted one; each named at its right end."""
     named: list[tuple[float, str]] = []
     parts: list[Html] = []

@@ -17,6 +17,7 @@ from rollout.core.events import (
     Drifted,
     Event,
     Failed,
+    InstancesSeen,
     Intended,
     Interrupted,
     Judged,
@@ -106,6 +107,7 @@ def decided(events: Sequence[Event], plan: Plan) -> tuple[Decided, ...]:
                 | Deployed()
                 | Checked()
                 | Moved()
+                | InstancesSeen()
                 | Promoted()
                 | RolledBack()
                 | Retired()

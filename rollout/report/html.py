@@ -12,6 +12,7 @@ from datetime import datetime
 
 from rollout.analysis.blocks import Block
 from rollout.core.events import Event
+from rollout.core.gates import FailureGate
 from rollout.core.state import State
 from rollout.report.charts import axis_of, failures_chart, legend, marks_of, traffic_chart
 from rollout.report.curves import served_weights
@@ -126,8 +127,9 @@ def _figures(section: Section, now: datetime) -> tuple[Html, ...]:
     )
     counted = f" Requests as the gate “{one_line(counted_by)}” counts them." if counted_by else ""
     figures = [_figure("Traffic", f"Lines through the charts are decisions.{counted}", legend(limits=False), shown)]
-    if state.plan.gates:
-        failures = failures_chart(axis, marks, state.plan.gates, section.blocks)
+    gates = tuple(gate for gate in state.plan.gates if isinstance(gate, FailureGate))
+    if gates:
+        failures = failures_chart(axis, marks, gates, section.blocks)
         words = (
             "Each point rests on 20 requests or more where there were so many. With so few, one failure is a spike and "
             "proves nothing: what counts is the evidence of all of them."

@@ -17,6 +17,7 @@ from rollout.core.events import (
     Drifted,
     Event,
     Failed,
+    InstancesSeen,
     Intended,
     Interrupted,
     Judged,
@@ -79,6 +80,8 @@ def _sentence(event: Event, plan: Plan | None) -> str:
             return f"drift: the gateway serves {seen} where {expected} was ordered"
         case Judged(step=step, judgement=judgement):
             return f"{step_words(plan, step)}: {verdict_words(judgement.verdict)}: {_reason(judgement)}"
+        case InstancesSeen(ready=ready, wanted=wanted, restarts=restarts):
+            return f"the canary's instances: {ready} of {wanted} ready, {_counted(restarts, 'restart')} so far"
         case Commanded(order=order, by=by, step=step):
             return f"{step_words(plan, step)}: {by} {order_words(order)}"
         case Paused(because=because):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from rollout.core.instances import unready_until
 from rollout.core.plan import NOTHING, OnBlind
 from rollout.core.schedule import earliest_end
 from rollout.core.state import Phase, State
@@ -136,9 +137,17 @@ def prospects(state: State, now: datetime) -> tuple[str, ...]:
     after = state.plan.steps[state.step + 1]
     if state.paused:
         return (f"next: {after.weight} once somebody resumes the rollout",)
-    due = f" at {clock(max(state.soaked_at, now))}" if state.soaked_at is not None else ""
     approval = " after an approval" if state.current.approve and not state.approved else ""
-    return (f"next: {after.weight}{due}{approval} if the gates are healthy{end}",)
+    return (f"next: {after.weight}{_due(state, now)}{approval} if the gates are healthy{end}",)
+
+
+def _due(state: State, now: datetime) -> str:
+    soaked_at, shortened_at = state.soaked_at, state.shortened_at
+    if soaked_at is None or shortened_at is None:
+        return ""
+    if shortened_at < soaked_at and now < soaked_at:
+        return f" at {clock(max(shortened_at, now))} with evidence, else at {clock(soaked_at)}"
+    return f" at {clock(max(soaked_at, now))}"
 
 
 def _afterwards(state: State, now: datetime) -> tuple[str, ...]:
@@ -191,6 +200,7 @@ def notes(state: State, now: datetime, judged: Judgement | None = None) -> tuple
     if state.failure and state.pending is not None:
         tries = f" ({state.tries} {'try' if state.tries == 1 else 'tries'} failed)" if state.tries else ""
         found.append(Note(text=f"could not {action_words(state.pending)}{tries}: {state.failure}", urgent=True))
+    found.extend(_unreadiness(state, now))
     found.extend(_blindness(state, now))
     if state.interrupted:
         found.append(
@@ -202,6 +212,17 @@ def notes(state: State, now: datetime, judged: Judgement | None = None) -> tuple
     if state.phase is Phase.PROMOTED and state.stable is not None and not state.discarded:
         found.append(Note(text=f"the way back to {state.stable.tag} while it is kept", commands=("rollout abort",)))
     return tuple(found)
+
+
+def _unreadiness(state: State, now: datetime) -> tuple[Note, ...]:
+    if state.unready_since is None or state.instances is None or state.phase is not Phase.STEPPING:
+        return ()
+    ready, wanted = state.instances
+    unready = f"{ready} of {wanted} of the canary's instances ready for {span(now - state.unready_since)}"
+    due = unready_until(state, state.unready_since)
+    if due is None:
+        return (Note(text=f"{unready}; the canary gets no traffic until all are", urgent=True),)
+    return (Note(text=f"{unready}; it goes back to stable at {clock(due)} unless all are", urgent=True),)
 
 
 def _blindness(state: State, now: datetime) -> tuple[Note, ...]:
@@ -220,8 +241,9 @@ def awaits_approval(state: State, now: datetime, judged: Judgement | None) -> bo
         state.phase is Phase.STEPPING
         and state.current.approve
         and not (state.approved or state.hurried or state.paused or state.abort)
-        and state.soaked_at is not None
-        and now >= state.soaked_at
+        and (rested_at := state.rested_at(judged)) is not None
+        and now >= rested_at
+        and state.unready_since is None
         and judged is not None
         and judged.verdict is Verdict.HEALTHY
     )

@@ -11,6 +11,7 @@ from rollout.analysis.blocks import Block
 from rollout.analysis.wording import percent
 from rollout.core.decisions import RollBack
 from rollout.core.events import Checked, CheckResult, Event, Intended, Judged, RolledBack
+from rollout.core.gates import FailureGate
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, State
 from rollout.core.verdict import Counts, GateResult, Judgement, Verdict
@@ -145,9 +146,9 @@ def _fact(name: str, value: str, more: str = "", *, broad: bool = False) -> Html
 
 
 def _users(plan: Plan, blocks: Mapping[str, Sequence[Block]]) -> tuple[Html, ...]:
-    """What the canary served and failed, gate by gate."""
+    """What the canary served and failed, failure gate by failure gate."""
     found = []
-    for gate in plan.gates:
+    for gate in (one for one in plan.gates if isinstance(one, FailureGate)):
         counted = blocks.get(gate.name, ())
         total = sum(block.canary.total for block in counted)
         failures = sum(block.canary.failures for block in counted)

@@ -17,27 +17,33 @@ from rollout.report.words import clock, limits, one_line, span
 
 
 def timetable_view(plan: Plan, starts: datetime | None = None) -> RenderableType:
-    """Step by step: weight, soak, earliest begin and end, approval; then the totals and the gates.
+    """Step by step: weight, soak, begin and end, the earliest end by evidence, approval; the totals and the gates.
 
     Times are counted from the moment the canary is deployed and checked; with `starts` as that moment, they are
     times of day in UTC.
     """
     rows = timetable(plan)
+    shortened = any(row.earliest != row.ends for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
-    table.title = Text(one_line(f"{plan.service} in {plan.environment}: the earliest times"))
+    times = "times by the soaks" if shortened else "the earliest times"
+    table.title = Text(one_line(f"{plan.service} in {plan.environment}: {times}"))
     table.add_column("step", justify="right")
     table.add_column("traffic", justify="right")
     table.add_column("soak", justify="right")
-    table.add_column("begins", justify="right")
+    if not shortened:
+        table.add_column("begins", justify="right")
     table.add_column("ends", justify="right")
+    if shortened:
+        table.add_column("earliest", justify="right")
     table.add_column("then")
     for row in rows:
         table.add_row(
             str(row.number),
             str(row.step.weight),
             span(row.step.soak),
-            _moment(row.begins, starts),
+            *([] if shortened else [_moment(row.begins, starts)]),
             _moment(row.ends, starts),
+            *([_moment(row.earliest, starts)] if shortened else []),
             _then(row, rows),
         )
     return Group(table, *(Text(text) for text in _totals(plan, rows, starts)), *_gates(plan))
@@ -56,9 +62,11 @@ def _totals(plan: Plan, rows: tuple[Row, ...], starts: datetime | None) -> tuple
     approvals = sum(row.step.approve for row in rows)
     waits = {0: "", 1: "; one step waits for an approval"}.get(approvals, f"; {approvals} steps wait for an approval")
     whole = rows[-1].ends
-    end = f", so promotion is at {clock(starts + whole)} at the earliest" if starts is not None else ""
+    first = rows[-1].earliest
+    end = f", so promotion is at {clock(starts + first)} at the earliest" if starts is not None else ""
+    evidence = f", with all the evidence that may shorten them {span(first)}" if first != whole else ""
     return (
-        f"The soaks take {span(whole)} together{end}{waits}.",
+        f"The soaks take {span(whole)} together{evidence}{end}{waits}.",
         f"A healthy canary is rolled back by mistake in at most {percent(plan.false_rollback)} of rollouts.",
         f"The metrics are looked at every {span(plan.interval)}.",
     )

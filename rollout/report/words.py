@@ -7,6 +7,7 @@ It formats what others found. It must not draw conclusions of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
@@ -14,7 +15,8 @@ from rollout.analysis.wording import percent
 from rollout.core.decisions import Action, Cause, Deploy, Discard, MoveTraffic, Promote, Retire, RollBack, RunChecks
 from rollout.core.duration import format_duration
 from rollout.core.events import Order
-from rollout.core.plan import Gate, Plan
+from rollout.core.gates import REGRESSION_RATIO, FailureGate, Gate, LatencyGate, OnQuery, OnRegression, QueryGate
+from rollout.core.plan import Plan
 from rollout.core.verdict import Counts, GateResult, Verdict
 
 ICONS: Final = {Verdict.HEALTHY: "✓", Verdict.INCONCLUSIVE: "~", Verdict.BLIND: "?", Verdict.UNHEALTHY: "✗"}
@@ -71,13 +73,53 @@ def verdict_words(verdict: Verdict) -> str:
 
 
 def limits(gate: Gate) -> str:
-    """What a gate allows: `at most 2 % and at most 1.5 × stable`."""
-    parts = []
+    """What a gate allows, such as `at most 2 % and at most 1.5 × stable`, and of a query what happens otherwise."""
+    match gate:
+        case FailureGate():
+            return _listed(tuple(_failure_limits(gate)))
+        case LatencyGate():
+            return f"p{gate.quantile * 100:g} at most {percent(gate.max_increase)} above stable's"
+        case QueryGate():
+            return f"{_query_limit(gate)}; {_query_effect(gate)}"
+        case _:
+            assert_never(gate)
+
+
+def _failure_limits(gate: FailureGate) -> Iterator[str]:
     if gate.max is not None:
-        parts.append(f"at most {percent(gate.max)}")
+        yield f"at most {percent(gate.max)}"
+        if gate.regression is not OnRegression.OFF:
+            hold = " (else it holds)" if gate.regression is OnRegression.HOLD else ""
+            yield f"from {percent(gate.max / 2)} on at most {REGRESSION_RATIO:g} × stable{hold}"
+    if gate.emergency is not None:
+        yield f"over {span(gate.emergency.over)} at most {percent(gate.emergency.max)}"
     if gate.max_ratio is not None:
-        parts.append(f"at most {gate.max_ratio:g} × stable")
-    return " and ".join(parts)
+        within = f" within each {' and '.join(gate.by)}" if gate.by else ""
+        yield f"at most {gate.max_ratio:g} × stable{within}"
+
+
+def _query_limit(gate: QueryGate) -> str:
+    if gate.max is not None:
+        return f"at most {gate.max:g}"
+    if gate.min is not None:
+        return f"at least {gate.min:g}"
+    return f"at most {percent(gate.max_increase or 0.0)} above stable's"
+
+
+def _query_effect(gate: QueryGate) -> str:
+    scrapes = "1 scrape that breaks it" if gate.scrapes == 1 else f"{gate.scrapes} scrapes in a row that break it"
+    one = gate.scrapes == 1
+    match gate.action:
+        case OnQuery.HOLD:
+            return f"{scrapes} {'holds' if one else 'hold'} the rollout"
+        case OnQuery.ROLL_BACK:
+            return f"{scrapes} {'takes' if one else 'take'} the canary back, outside of false_rollback"
+        case _:
+            assert_never(gate.action)
+
+
+def _listed(parts: tuple[str, ...]) -> str:
+    return " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def step_words(plan: Plan | None, step: int) -> str:
@@ -123,6 +165,10 @@ def cause_words(cause: Cause) -> str:
             return "the canary died"
         case Cause.WRONG_IMAGE:
             return "the canary runs another image"
+        case Cause.RESTARTED:
+            return "the canary restarts again and again"
+        case Cause.UNREADY:
+            return "the canary is not ready"
         case _:
             assert_never(cause)
 

@@ -34,6 +34,12 @@ class Instance:
     health: Health
     url: str
     """Where it answers without the gateway, such as `http://127.0.0.1:21001`."""
+    restarts: int = 0
+    """How often its processes were restarted since it was deployed; 0 where that cannot be had now."""
+    ready: int = 1
+    """How many of its instances answer."""
+    wanted: int = 1
+    """How many should."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

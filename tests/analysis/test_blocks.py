@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import itertools
 import math
-from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.analysis.blocks import Block, Counters, Timeline, to_blocks
+from rollout.analysis.blocks import Block, Timeline
 from rollout.analysis.counters import Series
+from rollout.analysis.readings import Counters, Reading
 from rollout.core.verdict import Counts
-from tests.analysis.traffic import counter, counters, growing, second, timeline
+from tests.analysis.traffic import (
+    LATE,
+    counter,
+    counters,
+    gate,
+    growing,
+    idle,
+    merged,
+    plan,
+    second,
+    timeline,
+    tried,
+    until,
+)
 
 ALL = timeline((0, 5))
 
 
 def blocks(canary: Counters, stable: Counters, *, when: Timeline = ALL, interval: float = 1.0) -> tuple[Block, ...]:
-    return to_blocks(canary, stable, timeline=when, interval=timedelta(seconds=interval))
+    subject = gate()
+    read = Reading(gate=subject, canary=canary, stable=stable)
+    return tried(read, policy=plan(subject, interval=interval), when=when).blocks
 
 
 def pairs(many: tuple[Block, ...]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -31,10 +46,7 @@ def total(*series: Series) -> Counters:
 
 
 def test_each_block_holds_what_both_versions_served_in_it() -> None:
-    got = blocks(
-        counters([5, 6], [1, 0], instance="two"),
-        counters([90, 80], [0, 2], instance="one"),
-    )
+    got = blocks(counters([(5, 1), (6, 0)], instance="two"), counters([(90, 0), (80, 2)], instance="one"))
     assert pairs(got) == [((5, 1), (90, 0)), ((6, 0), (80, 2))]
     assert [block.at for block in got] == [second(1.1), second(2.1)]
 
@@ -42,15 +54,9 @@ def test_each_block_holds_what_both_versions_served_in_it() -> None:
 @pytest.mark.parametrize("offset", [-0.9, -0.7, -0.5, -0.2])
 def test_what_the_canary_was_scraped_for_is_judged_at_once_wherever_stable_is_scraped(offset: float) -> None:
     """Its newest scrape waits for none of stable's: the one before it, less than an interval ago, is its partner."""
-    canary = counters([5, 6, 7], [0, 0, 0], instance="two", first=-0.5)
-    stable = counters([90, 80, 70], [0, 0, 0], instance="one", first=offset)
-    known = Counters(
-        total=tuple(
-            Series(labels=one.labels, samples=tuple(sample for sample in one.samples if sample.at <= second(2.5)))
-            for one in stable.total
-        )
-    )
-    got = blocks(canary, known)
+    canary = counters([(5, 0), (6, 0), (7, 0)], instance="two", first=-0.5)
+    stable = counters([(90, 0), (80, 0), (70, 0)], instance="one", first=offset)
+    got = blocks(canary, until(stable, second(2.5)))
     assert got[-1].canary.total == 7
     assert got[-1].stable.total > 0
     assert sum(block.canary.total for block in got) == 18
@@ -85,45 +91,26 @@ def test_a_scrape_that_was_lost_joins_two_blocks() -> None:
 def test_instances_are_differenced_before_they_are_summed() -> None:
     """The restart of one of two instances is no restart of their sum."""
     one, two = counter([100, 110, 3], instance="a"), counter([500, 510, 520], instance="b")
-    assert [block.stable.total for block in blocks(Counters(), total(one, two))] == [20, 13]
+    assert [block.stable.total for block in blocks(idle(2), total(one, two))] == [20, 13]
 
 
 def test_a_version_that_never_was_scraped_is_not_waited_for() -> None:
-    assert [block.stable.total for block in blocks(Counters(), total(growing([9, 8])))] == [9, 8]
+    """Blocks begin with the canary's first scrape: without one there is nothing to be judged."""
     assert [block.canary.total for block in blocks(total(growing([9, 8])), Counters())] == [9, 8]
+    assert blocks(Counters(), total(growing([9, 8]))) == ()
     assert blocks(Counters(), Counters()) == ()
+
+
+def test_what_stable_served_before_the_canary_was_first_scraped_is_shown_too() -> None:
+    """The canary's first scrape lays the grid; it is not waited for where it does not run yet."""
+    got = blocks(total(counter([7, 9], first=3)), total(growing([90, 80, 70, 60])))
+    assert pairs(got) == [((0, 0), (90, 0)), ((0, 0), (80, 0)), ((7, 0), (70, 0)), ((2, 0), (60, 0))]
 
 
 def test_stable_is_not_waited_for_once_the_canary_has_all_traffic() -> None:
     when = timeline((0, 50), (2, 100))
     got = blocks(total(growing([5, 5, 5, 5, 5])), total(growing([9, 9])), when=when)
     assert [block.canary.total for block in got] == [5, 5, 5, 5, 5]
-
-
-def test_a_new_label_set_of_a_known_stable_process_counts_in_full() -> None:
-    """The first failure ever of stable brings a series into being: it is no past that was never seen."""
-    stable = Counters(total=(growing([90, 90, 90]),), failures=(counter([4], first=2, code="500"),))
-    assert [block.stable.failures for block in blocks(Counters(), stable)] == [0, 4, 0]
-
-
-def test_a_stable_process_first_seen_after_the_start_does_not_bring_its_past() -> None:
-    old = growing([90, 90, 90], instance="one")
-    seen_late = counter([1_000_000, 1_000_090], first=2, instance="other")
-    assert [block.stable.total for block in blocks(Counters(), total(old, seen_late))] == [90, 90, 180]
-
-
-def test_label_sets_that_appear_together_with_their_process_bring_no_past_either() -> None:
-    """Neither was there before the other, so nothing says that the process is new."""
-    stable = Counters(
-        total=(growing([90, 90, 90], instance="one"), counter([10_000, 10_090], first=2, instance="other")),
-        failures=(counter([300, 301], first=2, instance="other", code="500"),),
-    )
-    assert [block.stable.failures for block in blocks(Counters(), stable)] == [0, 0, 1]
-
-
-def test_a_canary_counts_from_its_first_value_on() -> None:
-    got = blocks(total(counter([7, 9], first=2)), total(growing([90, 90, 90])))
-    assert [block.canary.total for block in got] == [0, 7, 2]
 
 
 def test_series_of_another_release_are_left_out() -> None:
@@ -165,10 +152,18 @@ def test_failures_beyond_the_requests_are_cut_and_marked() -> None:
     assert [(block.canary.failures, block.overfull) for block in got] == [(5, True), (1, False)]
 
 
+def test_failures_of_parts_that_have_no_requests_are_marked_too() -> None:
+    """The failures lack the label that the requests are told apart by, and no part of them can be judged."""
+    subject = gate(by=("route",))
+    canary = Counters(total=(growing([5, 5], route="/"),), failures=(growing([3, 1], code="500"),))
+    got = tried(Reading(gate=subject, canary=canary), when=ALL).blocks
+    assert [block.overfull for block in got] == [True, True]
+
+
 def test_not_a_number_is_as_good_as_no_scrape() -> None:
-    canary = total(counter([math.nan, math.nan, math.nan]))
-    assert not list(canary.scrapes())
+    canary = merged(total(counter([math.nan, math.nan, math.nan], instance="three")), idle(2))
     assert pairs(blocks(canary, total(growing([9, 9])))) == [((0, 0), (9, 0)), ((0, 0), (9, 0))]
+    assert blocks(total(counter([math.nan, math.nan, math.nan])), total(growing([9, 9]))) == ()
 
 
 @given(
@@ -182,9 +177,10 @@ def test_no_request_is_lost_or_counted_twice_whatever_the_spacing(
 ) -> None:
     """Both versions are scraped at once here, so every block closes."""
     series = growing([float(one) for one in grown], first=offset, every=every)
-    after = [one for index, one in enumerate(grown) if offset + every * (index + 1) > 0]
+    after = [one for index, one in enumerate(grown) if series.samples[index + 1].at > second(0)]
     got = blocks(total(series), total(series), interval=interval)
     counted = Counts(total=sum(block.canary.total for block in got))
     # A second scrape before the start moves the base: what lies between them is not of this rollout.
     assert counted.total == sum(after)
     assert all(before.at < later.at for before, later in itertools.pairwise(got))
+    assert all(block.at <= second(LATE) for block in got)

@@ -106,6 +106,25 @@ gates:
         ("false_rollback: 101%", "1:17: false_rollback", "between 0% and 100%", ""),
         ("interval: 0s", "1:11: interval", "longer than 0s", "scrape interval"),
         ("blind: { action: explode }", "1:18: blind.action", "'rollback' or 'hold'", ""),
+        ("advance: soon", "1:10: advance", "'soak' or 'evidence'", ""),
+        ("beta: 0.05", "1:7: beta", "has a percent sign: write 0.05% or 5%", ""),
+        ("beta: 50%", "1:7: beta", "above 0% and below 50%", "5% is a good choice"),
+        ("instances: { max_restarts: -1 }", "1:28: instances.max_restarts", "0 or more", ""),
+        ("instances: { max_restarts: 1.5 }", "1:28: instances.max_restarts", "a whole number", ""),
+        ("instances: { max_unready: 60 }", "1:27: instances.max_unready", "write 60s or 60m", ""),
+        ("instances: { restarts: 1 }", "1:14: instances.restarts", "unknown key", "did you mean max_restarts?"),
+        (
+            "steps: [{ weight: 100, soak: 5m, min_soak: 1m }]",
+            "1:44: steps[0].min_soak",
+            "needs `advance: evid",
+            "leave",
+        ),
+        (
+            "advance: evidence\nsteps: [{ weight: 100, soak: 5m, min_soak: 6m }]",
+            "2:44: steps[0].min_soak",
+            "6m is longer than the soak of 5m",
+            "its min_soak at least",
+        ),
         ("drift: 5", "1:8: drift", "'hold' or 'restore'", ""),
         ("notify: [nowhere]", "1:10: notify[0]", "not a URL", "${SLACK_WEBHOOK}"),
         ("environment: ''", "1:14: environment", "small letters", ""),
@@ -144,7 +163,6 @@ def test_a_mistake_has_its_place_its_words_and_a_hint(more: str, where: str, wha
         (f"{{ name: g, {F}, {T}, max_ratio: 0.9 }}", "gates[0].max_ratio", "1 or more"),
         (f"{{ name: g, {F}, {T}, max_ratio: 2x }}", "gates[0].max_ratio", "a number"),
         (f"{{ name: g, {F}, {T}, max: 2%, min_requests: 0 }}", "gates[0].min_requests", "1 or more"),
-        (f"{{ name: g, {F}, {T}, max: 2%, emergency: {{ max: 3% }} }}", "gates[0].emergency", "not supported"),
         (f"{{ name: g, failures: 'f{{', {T}, max: 2% }}", "gates[0].failures", "this is not a selector"),
         (f"{{ name: g, failures: 'f{{v!=\"$version\"}}', {T}, max: 2% }}", "gates[0].failures", "$version"),
         (f"{{ name: g, {F.replace('f{', 't{')}, {T}, max: 2% }}", "gates[0].failures", "the same counter as total"),
@@ -158,15 +176,6 @@ def test_a_gate_that_is_wrong_is_named(gate: str, where: str, what: str) -> None
     assert re.search(rf"^rollout\.yml:{FIRST + 1}:\d+: {re.escape(where)}: .*{re.escape(what)}", said, re.MULTILINE), (
         said
     )
-
-
-def test_a_latency_gate_is_of_a_later_version_and_nothing_else_is_asked_of_it() -> None:
-    """Its words are known, so it is not told that counters are missing."""
-    said = added("gates:\n  - { name: p95, histogram: 'x', quantile: 0.95, max_increase: 30% }\n")
-    assert [line.split(": ")[1] for line in said.splitlines() if line.startswith("rollout")] == [
-        "gates[0].histogram", "gates[0].quantile", "gates[0].max_increase",
-    ]  # fmt: skip
-    assert said.count("not supported by this version yet") == 3
 
 
 def test_two_gates_or_two_checks_of_one_name_are_told_apart() -> None:
@@ -326,6 +335,9 @@ def test_no_word_of_the_library_comes_through() -> None:
             "steps",
             "gates",
             "interval",
+            "advance",
+            "beta",
+            "instances",
             "blind",
             "drift",
             "checks",
@@ -356,6 +368,11 @@ _plain = st.recursive(
                     "total",
                     "max",
                     "max_ratio",
+                    "histogram",
+                    "query",
+                    "emergency",
+                    "min_soak",
+                    "max_unready",
                     "http",
                     "path",
                     "command",
@@ -371,7 +388,21 @@ _plain = st.recursive(
 
 
 @given(
-    key=st.sampled_from(["steps", "gates", "checks", "blind", "notify", "target", "metrics", "interval", "service"]),
+    key=st.sampled_from(
+        [
+            "steps",
+            "gates",
+            "checks",
+            "blind",
+            "notify",
+            "target",
+            "metrics",
+            "interval",
+            "service",
+            "advance",
+            "instances",
+        ]
+    ),
     value=_plain,
 )
 def test_whatever_is_written_the_answer_is_a_configuration_or_its_mistakes(key: str, value: object) -> None:

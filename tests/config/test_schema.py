@@ -38,7 +38,7 @@ def test_values_appear_as_users_write_them() -> None:
     keys = schema()["properties"]
     assert (keys["interval"]["type"], keys["interval"]["default"]) == ("string", "15s")
     assert (keys["false_rollback"]["type"], keys["false_rollback"]["default"]) == ("string", "1%")
-    assert schema()["$defs"]["GateSection"]["properties"]["failures"]["pattern"] == r"\$version"
+    assert schema()["$defs"]["FailureSection"]["properties"]["failures"]["pattern"] == r"\$version"
     assert "PT" not in {str(value.get("default"))[:2] for value in keys.values()}
 
 

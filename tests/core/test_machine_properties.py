@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +31,7 @@ from rollout.core.events import (
     Discarded,
     Event,
     Failed,
+    InstancesSeen,
     Intended,
     Judged,
     Moved,
@@ -41,32 +42,41 @@ from rollout.core.events import (
     Started,
     WeightSeen,
 )
+from rollout.core.gates import FailureGate
 from rollout.core.machine import Observation, decide
-from rollout.core.plan import EVERYTHING, NOTHING, Gate, OnBlind, OnDrift, Plan, Step, Weight
+from rollout.core.plan import EVERYTHING, NOTHING, Advance, InstancesRule, OnBlind, OnDrift, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.selector import parse
 from rollout.core.state import Phase, State, evolve, fold
-from rollout.core.verdict import Judgement, Verdict
+from rollout.core.verdict import GateResult, Judgement, Verdict
 from rollout.journals import codec
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
 RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = Gate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
+GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
 
 seconds = st.integers(0, 4000).map(lambda s: timedelta(seconds=s))
+
+
+@st.composite
+def steps_at(draw: st.DrawFn, weight: Weight) -> Step:
+    soak = draw(seconds)
+    shortest = st.floats(0, 1).map(lambda part: part * soak)
+    return Step(weight=weight, soak=soak, approve=draw(st.booleans()), min_soak=draw(st.one_of(st.none(), shortest)))
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     tenths = draw(st.sets(st.integers(0, 999), max_size=5))
     weights = [Weight(t / 10) for t in sorted(tenths)] + [EVERYTHING]
-    steps = tuple(Step(weight=w, soak=draw(seconds), approve=draw(st.booleans())) for w in weights)
     return Plan(
         service="chat",
         environment="production",
-        steps=steps,
+        steps=tuple(draw(steps_at(weight)) for weight in weights),
         gates=(GATE,),
+        advance=draw(st.sampled_from(Advance)),
+        instances=InstancesRule(max_restarts=draw(st.integers(0, 3)), max_unready=draw(seconds)),
         on_blind=draw(st.sampled_from(OnBlind)),
         on_drift=draw(st.sampled_from(OnDrift)),
     )
@@ -82,19 +92,46 @@ class Luck:
     drift: Weight | None
     gateway_away: bool
     canary_dies: bool
+    restarts: int
+    """Of the canary since the tick before."""
+    unready: bool
+    proven: bool
+    """There is evidence that the gate's limit is kept."""
     effect: str
     """done, busy, broken, killed before, or killed after"""
 
 
 lucks = st.builds(
     Luck,
-    late=st.one_of(st.integers(0, 60), st.integers(0, 100_000)).map(lambda s: timedelta(seconds=s)),
-    verdict=st.sampled_from([*Verdict, Verdict.HEALTHY, Verdict.HEALTHY, Verdict.HEALTHY]),
+    late=st.one_of(st.integers(0, 60), st.integers(0, 3000), st.integers(0, 100_000)).map(
+        lambda s: timedelta(seconds=s)
+    ),
+    verdict=st.sampled_from([*Verdict] + [Verdict.HEALTHY] * 10),
     order=st.sampled_from([None] * 12 + list(Order)),
     drift=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 1000).map(lambda t: Weight(t / 10))),
     gateway_away=st.integers(0, 15).map(lambda n: n == 0),
     canary_dies=st.integers(0, 40).map(lambda n: n == 0),
+    restarts=st.sampled_from([0] * 20 + [1, 2]),
+    unready=st.sampled_from([False, False, False, True]),
+    proven=st.booleans(),
     effect=st.sampled_from(["done"] * 6 + ["busy", "broken", "killed before", "killed after"]),
+)
+
+
+lives = st.integers(0, 30).flatmap(lambda ticks: st.lists(lucks, min_size=ticks, max_size=ticks))
+"""As often long as short, so that many come beyond the first step."""
+
+CALM = Luck(
+    late=timedelta(hours=2),
+    verdict=Verdict.HEALTHY,
+    order=None,
+    drift=None,
+    gateway_away=False,
+    canary_dies=False,
+    restarts=0,
+    unready=False,
+    proven=False,
+    effect="done",
 )
 
 
@@ -108,6 +145,8 @@ class World:
     gateway: Weight = NOTHING
     canary: bool = False
     dead: bool = False
+    restarts: int = 0
+    unready: bool = False
     promoted: bool = False
     events: list[Event] = field(default_factory=list)
     ended: Wait | Finish | None = None
@@ -127,6 +166,7 @@ class World:
         if luck.drift is not None and self.canary:
             self.gateway = luck.drift
         self.dead = self.canary and (self.dead or luck.canary_dies)
+        self.restarts += luck.restarts if self.canary else 0
         if luck.order is not None:
             accepted = accept(self.state, luck.order, by="ann", now=self.now)
             if isinstance(accepted, Commanded):
@@ -138,11 +178,15 @@ class World:
 
     def turn(self, luck: Luck) -> bool:
         state = self.state
-        judgement = Judgement(verdict=luck.verdict, reason="because")
+        self.unready = self.canary and luck.unready
+        gate = GateResult(gate="5xx", verdict=luck.verdict, sentence="", log_threshold=1.0, advance=luck.proven)
+        judgement = Judgement(verdict=luck.verdict, gates=(gate,), reason="because")
         seen = Observation(
             weight=None if luck.gateway_away else self.gateway,
             canary_dead=self.dead,
             canary_digest=RELEASE.digest if self.canary else None,
+            canary_restarts=self.restarts,
+            canary_instances=(0 if self.unready else 1, 1),
             judgement=judgement if state.phase is Phase.STEPPING else None,
         )
         decision = decide(state, seen, self.now)
@@ -150,6 +194,12 @@ class World:
             self.verdicts.append((self.now, luck.verdict))
             if luck.verdict is Verdict.UNHEALTHY:
                 assert isinstance(decision.then, RollBack), "an unhealthy verdict is followed by a rollback"
+            if self.canary and self.restarts > self.plan.instances.max_restarts:
+                assert isinstance(decision.then, RollBack), "too many restarts are followed by a rollback"
+            if self.unready and state.ordered > NOTHING and self.unready_for() >= self.plan.instances.max_unready:
+                assert isinstance(decision.then, RollBack), "a canary that stays unready is followed by a rollback"
+            if self.unready:
+                assert not isinstance(decision.then, Promote), "a canary that is not ready is not promoted"
         self.events.extend(decision.noting)
         match decision.then:
             case Wait() | Finish():
@@ -206,7 +256,16 @@ class World:
             case Discard():
                 return Discarded(at=now)
 
+    def unready_for(self) -> timedelta:
+        """From the journal alone."""
+        since: datetime | None = None
+        for event in self.events:
+            if isinstance(event, InstancesSeen):
+                since = (since or event.at) if event.ready < event.wanted else None
+        return self.now - (since or self.now)
+
     def may_rise(self, weight: Weight, before: State) -> None:
+        assert not self.unready, "nobody is sent to a canary that is not ready"
         assert weight in {step.weight for step in self.plan.steps}, "only weights of the plan are ordered"
         assert weight <= max(before.ordered, self.next_weight(before)), "no step is skipped"
         if before.drift is not None and before.drift < before.ordered and self.plan.on_drift is OnDrift.HOLD:
@@ -221,7 +280,10 @@ class World:
         return steps[min(before.step + 1, len(steps) - 1)].weight
 
     def rested(self, before: State) -> bool:
-        """From the journal and the record of verdicts alone: seen, soaked in full, never unhealthy, healthy now."""
+        """From the journal and the record of verdicts alone: seen, soaked, never unhealthy, healthy now.
+
+        Soaked is in full, or where the plan and the evidence shorten it, for the shortest soak.
+        """
         moves = [e for e in self.events if isinstance(e, Intended) and isinstance(e.action, MoveTraffic | Promote)]
         seen = [e for e in self.events if isinstance(e, WeightSeen) and e.step == before.step]
         if not seen or not moves:
@@ -229,8 +291,12 @@ class World:
         since = seen[-1].at
         verdicts = [verdict for at, verdict in self.verdicts if at >= since]
         judged = [e for e in self.events if isinstance(e, Judged)]
+        step = before.current
+        shortened = self.plan.advance is Advance.EVIDENCE and judged[-1].judgement.advance
+        shortest = step.min_soak if shortened and step.min_soak is not None else step.soak
         return (
-            self.now - since >= before.current.soak
+            self.now - since >= shortest
+            and not self.unready
             and Verdict.UNHEALTHY not in verdicts
             and judged[-1].at == self.now
             and judged[-1].judgement.verdict is Verdict.HEALTHY
@@ -239,23 +305,13 @@ class World:
     def calm(self) -> None:
         """From now on nothing goes wrong, and nobody orders anything: where does it end?"""
         for _ in range(80):
-            self.tick(
-                Luck(
-                    late=timedelta(hours=2),
-                    verdict=Verdict.HEALTHY,
-                    order=None,
-                    drift=None,
-                    gateway_away=False,
-                    canary_dies=False,
-                    effect="done",
-                )
-            )
+            self.tick(replace(CALM))
             if isinstance(self.ended, Finish) or (isinstance(self.ended, Wait) and self.ended.person):
                 return
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=plans(), stable=st.sampled_from([STABLE, STABLE, STABLE, None]), life=st.lists(lucks, max_size=30))
+@given(plan=plans(), stable=st.sampled_from([STABLE, STABLE, STABLE, None]), life=lives)
 def test_no_sequence_of_events_breaks_a_promise(plan: Plan, stable: Release | None, life: list[Luck]) -> None:
     """Weights rise only after a healthy soak, unhealthy means rollback, and it ends where it may end."""
     world = World(plan=plan, stable=stable)
@@ -294,17 +350,8 @@ def test_a_late_tick_lengthens_a_step_and_skips_none() -> None:
     steps = tuple(Step(weight=Weight(w), soak=timedelta(minutes=5)) for w in (0, 1, 5, 50, 100))
     world = World(plan=Plan(service="chat", environment="production", steps=steps, gates=(GATE,)))
     world.begin()
-    late = Luck(
-        late=timedelta(days=1),
-        verdict=Verdict.HEALTHY,
-        order=None,
-        drift=None,
-        gateway_away=False,
-        canary_dies=False,
-        effect="done",
-    )
     for _ in range(12):
-        world.tick(late)
+        world.tick(replace(CALM, late=timedelta(days=1)))
     served = [e.weight for e in world.events if isinstance(e, WeightSeen)]
     assert [Weight(w) for w in (0, 1, 5, 50, 100)] == served
     assert world.promoted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from rollout.core.decisions import Cause, MoveTraffic, Promote, RollBack
 from rollout.core.events import Checked, Deployed, Event, Intended, Moved, Promoted, Started, WeightSeen
-from rollout.core.plan import EVERYTHING, NOTHING, Gate, Plan, Step, Weight
+from rollout.core.gates import FailureGate
+from rollout.core.plan import EVERYTHING, NOTHING, Advance, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.schedule import earliest_end, timetable
 from rollout.core.selector import parse
@@ -18,7 +20,7 @@ from rollout.core.state import State, fold
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = Gate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
+GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
 
 
 def plan_of(soaks: list[int]) -> Plan:
@@ -70,6 +72,41 @@ def test_a_timetable_has_no_gaps_and_ends_after_all_soaks(soaks: list[int]) -> N
     assert rows[-1].ends == timedelta(seconds=sum(soaks))
     for row, later in itertools.pairwise(rows):
         assert row.ends == later.begins
+
+
+def shortened(advance: Advance) -> Plan:
+    """A plan whose second of three steps may be shortened from 300 to 100 seconds."""
+    first, second, third = PLAN.steps
+    steps = (first, replace(second, min_soak=timedelta(seconds=100)), third)
+    return replace(PLAN, steps=steps, advance=advance)
+
+
+def test_a_timetable_says_how_early_evidence_may_end_each_step() -> None:
+    """The shortest soaks add up; the rest of the table is by the soaks alone."""
+    rows = timetable(shortened(Advance.EVIDENCE))
+    assert [row.earliest.total_seconds() for row in rows] == [60, 160, 760]
+    assert [(row.begins, row.ends) for row in rows] == [(row.begins, row.ends) for row in timetable(PLAN)]
+
+
+def test_where_no_evidence_counts_the_earliest_end_is_the_end() -> None:
+    """A shortest soak alone shortens nothing."""
+    for plan in (PLAN, shortened(Advance.SOAK), replace(PLAN, advance=Advance.EVIDENCE)):
+        assert all(row.earliest == row.ends for row in timetable(plan))
+
+
+def test_the_earliest_end_counts_on_evidence_where_it_may() -> None:
+    """In this step and in those after it."""
+    plan = shortened(Advance.EVIDENCE)
+    started = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=RELEASE, plan=plan)
+    assert earliest_end(state_of(started), after(100)) == after(100 + 760)
+    weight = plan.steps[1].weight
+    at_second = (
+        *READY[1:],
+        Intended(at=after(60), action=MoveTraffic(weight=weight, step=1)),
+        WeightSeen(at=after(60), weight=weight, step=1),
+    )
+    assert earliest_end(state_of(started, *at_second), after(70)) == after(160 + 600)
+    assert earliest_end(state_of(started, *at_second), after(200)) == after(200 + 600)
 
 
 def test_before_the_first_step_all_soaks_are_ahead() -> None:

@@ -28,7 +28,8 @@ from rollout.core.events import (
     Started,
     WeightSeen,
 )
-from rollout.core.plan import EVERYTHING, NOTHING, Gate, Plan, Step, Weight
+from rollout.core.gates import FailureGate
+from rollout.core.plan import EVERYTHING, NOTHING, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.selector import parse
 from rollout.core.state import Phase, State, evolve, fold
@@ -37,7 +38,7 @@ from rollout.core.verdict import Judgement, Verdict
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
 RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = Gate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
+GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
 TEN = Weight(10)
 PLAN = Plan(
     service="chat",

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PROJECT["project"]["dependencies"]
-DEV = PROJECT["dependency-groups"]["dev"]
+GROUPS = PROJECT["dependency-groups"]
+DEV = [one for one in (*GROUPS["dev"], *GROUPS["bench"]) if isinstance(one, str)]
 BUILD = PROJECT["build-system"]["requires"]
 
 

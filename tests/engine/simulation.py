@@ -21,13 +21,14 @@ from rollout.core.commands import Refusal, accept
 from rollout.core.decisions import Decision, Finish
 from rollout.core.events import CheckResult, Commanded, Event, Order, Started
 from rollout.core.finding import Finding
+from rollout.core.gates import FailureGate
 from rollout.core.machine import Observation
-from rollout.core.plan import NOTHING, Gate, Plan, Step, Weight
+from rollout.core.plan import NOTHING, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.selector import Selector, parse
 from rollout.core.state import State, fold
 from rollout.engine import Ports
-from rollout.errors import RolloutError, SourceUnavailable, TargetFailed
+from rollout.errors import RolloutError, SourceUnavailable, TargetBusy, TargetFailed
 from rollout.journals.base import Lease, Record
 from rollout.journals.file import FileJournal
 from rollout.targets.base import Health, Instance, Seen
@@ -38,7 +39,7 @@ REQUESTS = 60.0
 """Requests of all users together, each second."""
 STARTUP = timedelta(seconds=2)
 """How long a container takes to become ready."""
-GATE = Gate(
+GATE = FailureGate(
     name="http 5xx",
     failures=parse('http_requests_total{version="$version", code="500"}'),
     total=parse('http_requests_total{version="$version"}'),
@@ -99,6 +100,10 @@ class Container:
     release: Release
     health: Health = Health.UNREADY
     stopped: bool = False
+    restarts: int = 0
+    """By its engine."""
+    answers: bool = True
+    """Its health check, once it is ready; one that does not answer serves and is scraped all the same."""
     total: float = 0.0
     failures: float = 0.0
 
@@ -147,8 +152,25 @@ class World:
 
     def kill_canary(self) -> None:
         """The canary's process ends."""
+        self._canary_container().health = Health.DEAD
+
+    def restart_canary(self) -> None:
+        """The canary's process ends and is started again: its counters begin anew."""
+        canary = self._canary_container()
+        canary.restarts += 1
+        canary.total = canary.failures = 0.0
+
+    def unready_canary(self) -> None:
+        """The canary no longer answers its health check."""
+        self._canary_container().answers = False
+
+    def ready_canary(self) -> None:
+        """The canary answers its health check again."""
+        self._canary_container().answers = True
+
+    def _canary_container(self) -> Container:
         assert self.canary is not None
-        self.containers[self.canary].health = Health.DEAD
+        return self.containers[self.canary]
 
     def order(self, order: Order, *, step: int | None = None) -> None:
         """Another process orders something, as the command line does."""
@@ -298,6 +320,8 @@ class SimulatedTarget:
             if world.stable != world.latest:
                 raise TargetFailed("there is no canary")
             return
+        if not world.containers[world.canary].answers:
+            raise TargetBusy("the canary does not answer its health check, so it is not promoted")
         if world.stable != world.canary:
             world.reserve, world.stable = world.stable, world.canary
             self._life.at("promote: half done")
@@ -358,7 +382,15 @@ class SimulatedTarget:
         if name is None:
             return None
         container = self._world.containers[name]
-        return Instance(release=container.release, health=container.health, url=f"http://{name}")
+        quiet = container.health is Health.READY and not container.answers
+        health = Health.UNREADY if quiet else container.health
+        return Instance(
+            release=container.release,
+            health=health,
+            url=f"http://{name}",
+            restarts=container.restarts,
+            ready=1 if health is Health.READY else 0,
+        )
 
 
 class SimulatedSource:

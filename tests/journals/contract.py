@@ -13,7 +13,8 @@ import pytest
 
 from rollout.core.decisions import Deploy, MoveTraffic
 from rollout.core.events import Commanded, Deployed, Intended, Order, Started
-from rollout.core.plan import EVERYTHING, Gate, Plan, Step, Weight
+from rollout.core.gates import FailureGate
+from rollout.core.plan import EVERYTHING, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.selector import parse
 from rollout.errors import JournalMoved
@@ -23,7 +24,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SOON = NOON + timedelta(minutes=15)
 STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
 RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = Gate(
+GATE = FailureGate(
     name="http 5xx",
     failures=parse('http_requests_total{version="$version", code=~"5.."}'),
     total=parse('http_requests_total{version="$version"}'),

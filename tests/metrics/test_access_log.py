@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.analysis.counters import Series, increments
+from rollout.analysis.counters import Series, growth
 from rollout.core.finding import Severity
 from rollout.core.selector import parse
 from rollout.errors import SourceUnavailable
@@ -27,6 +27,7 @@ from rollout.metrics.settings import AccessLogSettings
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 T = START.timestamp()
 EARLIER = START - timedelta(seconds=10)
+END = START + timedelta(days=1)
 TOTAL = parse('http_requests_total{service="chat", version="canary"}')
 FAILED = parse('http_requests_total{service="chat", version="canary", code=~"5.."}')
 
@@ -57,7 +58,7 @@ def write(path: Path, lines: Iterable[str]) -> None:
 
 
 def grown(series: tuple[Series, ...], *, since: datetime = START) -> float:
-    return sum(step.amount for one in series for step in increments(one, start=since, born=False))
+    return sum(growth(one, since=since, until=END) for one in series)
 
 
 @pytest.fixture
@@ -370,3 +371,13 @@ def test_doctor_says_what_a_selector_cannot_ask_of_a_log(path: Path, source: Acc
     write(path, [line(T + 599)])
     log, *_ = source.diagnose((), now=after(600))
     assert (log.severity, log.message) == (Severity.OK, f"{path}: the newest line is 1 s old")
+
+
+def test_it_answers_neither_histograms_nor_queries(source: AccessLogSource) -> None:
+    """They are refused with the source that has them, and never answered by nothing, which would be no traffic."""
+    with pytest.raises(SourceUnavailable, match="no histograms") as histogram:
+        source.histogram(parse('took_bucket{version="canary"}'), since=EARLIER, until=START)
+    with pytest.raises(SourceUnavailable, match="cannot evaluate a query") as values:
+        source.values("up", since=EARLIER, until=START, step=timedelta(seconds=1))
+    assert "prometheus source" in histogram.value.hint
+    assert "prometheus source" in values.value.hint

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from rollout.analysis.counters import increments
+from rollout.analysis.counters import growth
 from rollout.core.selector import parse
 from rollout.demo.parts import Nginx, free_port, nginx
 from rollout.metrics.access_log import AccessLogSource
@@ -94,7 +94,7 @@ def test_nginx_is_counted_as_it_served(
         found = source.series(
             parse(f"http_requests_total{{{labels}}}"), since=began - timedelta(seconds=5), until=datetime.now(UTC)
         )
-        return sum(step.amount for one in found for step in increments(one, start=began, born=False))
+        return sum(growth(one, since=began, until=datetime.now(UTC)) for one in found)
 
     assert send("canary", "/", 20) == [200] * 20
     assert send("stable", "/200", 30) == [200] * 30

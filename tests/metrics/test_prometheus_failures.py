@@ -38,9 +38,17 @@ def row(*values: object, **labels: str) -> dict[str, object]:
     return {"metric": {"__name__": "hits_total", **labels}, "values": values}
 
 
-def ask(source: PrometheusSource) -> SourceUnavailable:
+QUESTIONS: dict[str, Callable[[PrometheusSource], object]] = {
+    "series": lambda source: source.series(parse("hits_total"), since=SINCE, until=UNTIL),
+    "histogram": lambda source: source.histogram(parse("hits_total"), since=SINCE, until=UNTIL),
+    "values": lambda source: source.values("sum(hits_total)", since=SINCE, until=UNTIL, step=timedelta(seconds=15)),
+}
+every_question = pytest.mark.parametrize("question", QUESTIONS)
+
+
+def ask(source: PrometheusSource, question: str = "series") -> SourceUnavailable:
     with pytest.raises(SourceUnavailable) as caught:
-        source.series(parse("hits_total"), since=SINCE, until=UNTIL)
+        QUESTIONS[question](source)
     assert caught.value.hint
     assert caught.value.message.count("\n") == 0
     return caught.value
@@ -84,12 +92,13 @@ REFUSALS = [
 ]
 
 
+@every_question
 @pytest.mark.parametrize(("status", "body", "sentence"), REFUSALS)
 def test_a_refusal_is_named_by_its_status(
-    raw_server: Servers, answer: Answer, source_at: Sources, status: str, body: str, sentence: str
+    raw_server: Servers, answer: Answer, source_at: Sources, status: str, body: str, sentence: str, question: str
 ) -> None:
     """Each status has its own sentence; what the server says about it is cut and printable."""
-    failure = ask(source_at(raw_server(answer(status, body)).url))
+    failure = ask(source_at(raw_server(answer(status, body)).url), question)
     assert sentence in failure.message
     assert failure.message.isprintable()
     assert len(failure.message) < 300
@@ -110,6 +119,19 @@ NONSENSE = [
     (matrix(row([AT, "1"]), isPartial=True), "only a part of the data"),
     (matrix({"metric": {}, "values": [[AT]]}), "not of the form"),
     (matrix({"metric": {}, "values": [["soon", "1"]]}), "not of the form"),
+]
+
+
+@every_question
+@pytest.mark.parametrize(("body", "sentence"), NONSENSE)
+def test_an_answer_that_is_not_whole_and_good_is_no_answer(
+    raw_server: Servers, answer: Answer, source_at: Sources, body: str, sentence: str, question: str
+) -> None:
+    """Nothing is made of nonsense or of a part: no series, no zero."""
+    assert sentence in ask(source_at(raw_server(answer("200 OK", body)).url), question).message
+
+
+NO_COUNTERS = [
     (matrix(row([AT, "many"])), "not a number at a time"),
     (matrix(row([1e300, "1"])), "not a number at a time"),
     (matrix(row([AT, "1"], [AT, "1"])), "not in the order of time"),
@@ -119,11 +141,11 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize(("body", "sentence"), NONSENSE)
-def test_an_answer_that_is_not_whole_and_good_is_no_answer(
+@pytest.mark.parametrize(("body", "sentence"), NO_COUNTERS)
+def test_what_no_counter_can_be_is_refused(
     raw_server: Servers, answer: Answer, source_at: Sources, body: str, sentence: str
 ) -> None:
-    """Nothing is made of nonsense, of a part or of a copy: no series, no zero."""
+    """Values that are none, times that run back, and copies."""
     assert sentence in ask(source_at(raw_server(answer("200 OK", body)).url)).message
 
 
@@ -137,6 +159,7 @@ def test_remarks_on_the_query_are_no_missing_part(raw_server: Servers, answer: A
 CUT = b'{"status":"success","data":{"resultType":"matrix","result":['
 
 
+@every_question
 @pytest.mark.parametrize(
     "raw",
     [
@@ -145,9 +168,11 @@ CUT = b'{"status":"success","data":{"resultType":"matrix","result":['
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 60\r\n\r\n" + CUT,
     ],
 )
-def test_a_cut_off_answer_is_said_to_be_cut_off(raw_server: Servers, source_at: Sources, raw: bytes) -> None:
+def test_a_cut_off_answer_is_said_to_be_cut_off(
+    raw_server: Servers, source_at: Sources, raw: bytes, question: str
+) -> None:
     """By its length, by its chunks, by its compression."""
-    assert "cut off" in ask(source_at(raw_server(raw).url)).message
+    assert "cut off" in ask(source_at(raw_server(raw).url), question).message
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff garbage\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
@@ -165,17 +190,19 @@ def test_a_fault_that_passes_is_tried_again(raw_server: Servers, answer: Answer,
     assert len(server.requests) == 3
 
 
-def test_a_refusal_is_not_tried_again(raw_server: Servers, answer: Answer, source_at: Sources) -> None:
+@every_question
+def test_a_refusal_is_not_tried_again(raw_server: Servers, answer: Answer, source_at: Sources, question: str) -> None:
     """Wrong credentials do not become right, and repeated tries may lock an account."""
     server = raw_server(answer("401 Unauthorized", ""))
-    ask(source_at(server.url))
+    ask(source_at(server.url), question)
     assert len(server.requests) == 1
 
 
-def test_a_slow_server_is_given_up_in_time(raw_server: Servers, source_at: Sources) -> None:
+@every_question
+def test_a_slow_server_is_given_up_in_time(raw_server: Servers, source_at: Sources, question: str) -> None:
     """Silence ends with the time-out of the settings."""
     began = time.monotonic()
-    failure = ask(source_at(raw_server((20.0,)).url, timeout="200ms"))
+    failure = ask(source_at(raw_server((20.0,)).url, timeout="200ms"), question)
     assert "did not answer within 0.2 s" in failure.message
     assert time.monotonic() - began < 3
 
@@ -191,10 +218,11 @@ def test_a_server_that_drips_is_given_up_in_time(raw_server: Servers, source_at:
     assert time.monotonic() - began < 5
 
 
-def test_a_wrong_port_and_an_unknown_name_are_told_apart(source_at: Sources) -> None:
+@every_question
+def test_a_wrong_port_and_an_unknown_name_are_told_apart(source_at: Sources, question: str) -> None:
     """What to check is another thing in each case."""
-    assert "refuses connections" in ask(source_at("http://127.0.0.1:1")).message
-    assert "is not known" in ask(source_at("http://metrics.invalid:9090")).message
+    assert "refuses connections" in ask(source_at("http://127.0.0.1:1"), question).message
+    assert "is not known" in ask(source_at("http://metrics.invalid:9090"), question).message
 
 
 def test_a_value_that_cannot_be_sent_is_told(raw_server: Servers, answer: Answer, source_at: Sources) -> None:
@@ -204,11 +232,12 @@ def test_a_value_that_cannot_be_sent_is_told(raw_server: Servers, answer: Answer
         source.series(parse('a{b="\ud800"}'), since=SINCE, until=UNTIL)
 
 
-def test_a_redirect_is_refused(raw_server: Servers, answer: Answer, source_at: Sources) -> None:
+@every_question
+def test_a_redirect_is_refused(raw_server: Servers, answer: Answer, source_at: Sources, question: str) -> None:
     """Credentials go to the address of the settings and nowhere else."""
     other = raw_server(answer("200 OK", matrix()))
     server = raw_server(answer("302 Found", "", f"Location: {other.url}/login?token=s3cret"))
-    failure = ask(source_at(server.url, headers={"X-Key": "k3y"}))
+    failure = ask(source_at(server.url, headers={"X-Key": "k3y"}), question)
     assert "redirects to http://127.0.0.1 (HTTP 302)" in failure.message
     assert "s3cret" not in str(failure)
     assert other.requests == []
@@ -217,6 +246,7 @@ def test_a_redirect_is_refused(raw_server: Servers, answer: Answer, source_at: S
 SECRET = "t0p-s3cret/value"
 
 
+@every_question
 @pytest.mark.parametrize(
     ("words", "sent"),
     [
@@ -227,13 +257,13 @@ SECRET = "t0p-s3cret/value"
     ],
 )
 def test_credentials_are_sent_and_never_shown(
-    raw_server: Servers, answer: Answer, source_at: Sources, words: dict[str, object], sent: bytes
+    raw_server: Servers, answer: Answer, source_at: Sources, words: dict[str, object], sent: bytes, question: str
 ) -> None:
     """The server gets the secret; neither the error, which quotes the server, nor a repr holds it."""
     echo = json.dumps({"status": "error", "error": f"bad thing: {SECRET} is not good"})
     server = raw_server(answer("422 No", echo))
     source = source_at(server.url, **words)
-    failure = ask(source)
+    failure = ask(source, question)
     assert sent in server.requests[0]
     for shown in (str(failure), repr(failure), repr(source.__dict__), str(failure.__cause__)):
         assert SECRET not in shown

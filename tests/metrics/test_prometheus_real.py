@@ -225,10 +225,97 @@ def test_doctor_sees_a_clock_that_is_apart(story: Story) -> None:
     assert "behind this machine" in findings[1].message
 
 
+def test_a_classic_histogram_comes_bucket_by_bucket(story: Story) -> None:
+    """Every bucket of every scrape, and nothing of the sum and the count beside them."""
+    name = story.metric
+    selector = parse(name + '_bucket{version="stable"}')
+
+    def read() -> dict[str, list[float]]:
+        found = story.source.histogram(selector, since=story.began, until=now())
+        return {one.labels["le"]: [sample.value for sample in one.samples] for one in found}
+
+    def show(fast: float, total: float) -> None:
+        with story.exporter.lock:
+            story.exporter.counters |= {
+                f'{name}_bucket{{le="5e-1",version="stable"}}': fast,
+                f'{name}_bucket{{le="+Inf",version="stable"}}': total,
+                f"{name}_sum": 1.0,
+                f"{name}_count": total,
+            }
+        story.eventually(lambda: read().get("+Inf", [-1.0])[-1] == total)
+
+    show(1.0, 2.0)
+    show(5.0, 9.0)
+    show(0.0, 1.0)
+    seen = read()
+    assert {le: sorted(set(values)) for le, values in seen.items()} == {"0.5": [0, 1, 5], "+Inf": [1, 2, 9]}
+    assert len(seen["0.5"]) == len(seen["+Inf"])
+    [*_, told] = story.source.diagnose((parse(name + '_bucket{version="$version"}'),), now=now())
+    assert told.severity is Severity.OK
+    assert "1 classic histogram of the stable release" in told.message
+
+
+STEP = timedelta(milliseconds=200)
+
+
+def test_a_query_gives_its_value_at_until_and_each_step_before(story: Story) -> None:
+    """The server's own clock at each moment is the moment, to the millisecond; a scalar is a number like any other."""
+    until = now()
+    found = story.source.values("time()", since=until - 100 * STEP, until=until, step=STEP)
+    assert [sample.at for sample in found] == [until - place * STEP for place in reversed(range(100))]
+    assert all(0 <= sample.at.timestamp() - sample.value < 0.0011 for sample in found)
+
+
+def test_a_query_follows_its_counter_and_a_gap_is_left_out(story: Story) -> None:
+    """A moment before the series began has no value."""
+    story.set(3.0)
+    story.await_last(3.0)
+    until = now()
+    found = story.source.values(
+        f"sum({story.metric})", since=until - timedelta(hours=1), until=until, step=timedelta(milliseconds=1000)
+    )
+    assert {sample.value for sample in found} == {3.0}
+    assert found[-1].at == until
+    assert len(found) < 1000
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ('{__name__=~"up|scrape_duration_seconds"}', "two series where one number was meant"),
+        ('"text"', "must be Scalar or instant Vector"),
+        ("up[5m]", "must be Scalar or instant Vector"),
+        ("sum(", "does not accept the query"),
+        ("", "does not accept the query"),
+    ],
+)
+def test_what_gives_no_single_number_is_refused(story: Story, query: str, sentence: str) -> None:
+    """In the server's words where it refuses itself."""
+    story.set(1.0)
+    story.await_last(1.0)
+    with pytest.raises(SourceUnavailable, match=sentence):
+        story.source.values(query, since=now() - 5 * STEP, until=now(), step=STEP)
+
+
+def test_nan_of_a_query_is_a_value_and_no_series_is_none(story: Story) -> None:
+    """0/0 is what a query says where there is no traffic; an absent series says nothing."""
+    until = now()
+    found = story.source.values("vector(0) / 0", since=until - 3 * STEP, until=until, step=STEP)
+    assert [math.isnan(sample.value) for sample in found] == [True] * 3
+    assert story.source.values("no_such_metric", since=until - 3 * STEP, until=until, step=STEP) == ()
+
+
 def test_a_server_that_stops_is_unavailable(tmp_path: Path, exporter: Exporter, source_at: Sources) -> None:
     """A connection that was good does not hide that its server is gone."""
     with prometheus(tmp_path, file_sd=tmp_path / "none.json", interval=INTERVAL) as url:
         source = source_at(url)
         assert source.series(parse("up"), since=now() - timedelta(seconds=9), until=now()) == ()
-    with pytest.raises(SourceUnavailable, match="refuses connections"):
-        source.series(parse("up"), since=now() - timedelta(seconds=9), until=now())
+        assert source.histogram(parse("up"), since=now() - timedelta(seconds=9), until=now()) == ()
+        assert len(source.values("vector(1)", since=(until := now()) - STEP, until=until, step=STEP)) == 1
+    for question in (
+        lambda: source.series(parse("up"), since=now() - timedelta(seconds=9), until=now()),
+        lambda: source.histogram(parse("up"), since=now() - timedelta(seconds=9), until=now()),
+        lambda: source.values("vector(1)", since=now() - STEP, until=now(), step=STEP),
+    ):
+        with pytest.raises(SourceUnavailable, match="refuses connections"):
+            question()

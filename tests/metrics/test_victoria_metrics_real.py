@@ -16,6 +16,7 @@ import requests
 from rollout.core.finding import Severity
 from rollout.core.selector import Matcher, Selector, parse
 from rollout.demo.processes import free_port, running
+from rollout.errors import SourceUnavailable
 from rollout.metrics.prometheus import PrometheusSource
 
 if TYPE_CHECKING:
@@ -85,3 +86,56 @@ def test_raw_samples_are_what_was_exposed(
     assert set(failed) == {7.0}
     findings = list(source.diagnose((parse('told_total{code="200", who!="$version"}'),), now=datetime.now(UTC)))
     assert [finding.severity for finding in findings] == [Severity.OK, Severity.ERROR]
+
+
+def test_classic_histograms_pass_through_and_its_own_form_is_refused(
+    exporter: Exporter,
+    server: str,
+    source_at: Callable[..., PrometheusSource],
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    """`le` buckets are what they are anywhere; `vmrange` buckets have bounds of their own in each series."""
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    source = source_at(server)
+    for name, value in (('took_bucket{le="0.50"}', 3.0), ('took_bucket{le="+Inf"}', 7.0), ("took_count", 7.0)):
+        exporter.set(name, value)
+    exporter.set('own_bucket{vmrange="1.0e-1...1.1e-1"}', 3.0)
+
+    def read() -> dict[str, set[float]]:
+        try:
+            found = source.histogram(parse("took_bucket"), since=began, until=datetime.now(UTC))
+        except SourceUnavailable as part:
+            # The server takes new label sets into view one by one: a histogram without +Inf is a part of one.
+            if "without the bucket" not in part.message:
+                raise
+            return {}
+        return {one.labels["le"]: {s.value for s in one.samples if not math.isnan(s.value)} for one in found}
+
+    def refusal() -> str:
+        try:
+            source.histogram(parse("own_bucket"), since=began, until=datetime.now(UTC))
+        except SourceUnavailable as refused:
+            return refused.message
+        return ""
+
+    eventually(lambda: read() == {"0.5": {3.0}, "+Inf": {7.0}})
+    eventually(lambda: "vmrange" in refusal())
+
+
+def test_a_query_is_evaluated_at_the_moments_asked_for(server: str, source_at: Callable[..., PrometheusSource]) -> None:
+    """It rounds the moments of long ranges unless it is told not to. What is less than a second old repeats the value
+    before it, whatever `-search.latencyOffset` says.
+    """
+    until = datetime.now(UTC) - timedelta(seconds=3)
+    step = timedelta(milliseconds=1700)
+    source = source_at(server)
+    found = source.values("time()", since=until - 200 * step, until=until, step=step)
+    assert [sample.at for sample in found] == [until - place * step for place in reversed(range(200))]
+    assert all(0 <= sample.at.timestamp() - sample.value < 0.0011 for sample in found)
+    with pytest.raises(SourceUnavailable, match="two series where one number was meant"):
+        source.values(
+            'union(label_set(1, "a", "b"), label_set(1, "a", "c"))', since=until - step, until=until, step=step
+        )
+    with pytest.raises(SourceUnavailable, match="does not accept the query"):
+        source.values("sum(", since=until - step, until=until, step=step)
+    assert source.values("no_such_metric", since=until - step, until=until, step=step) == ()

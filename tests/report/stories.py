@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rollout.analysis.blocks import Block, Counters, Timeline
+from rollout.analysis.blocks import Block, Timeline
 from rollout.analysis.counters import Sample, Series
-from rollout.analysis.judge import Reading, blocks_of, judge
+from rollout.analysis.judge import blocks_of, judge
+from rollout.analysis.readings import Counters, Reading
 from rollout.core import selector
 from rollout.core.decisions import (
     Action,
@@ -39,8 +40,9 @@ from rollout.core.events import (
     RolledBack,
     Started,
 )
+from rollout.core.gates import FailureGate
 from rollout.core.machine import Observation, decide
-from rollout.core.plan import NOTHING, Gate, Plan, Step, Weight
+from rollout.core.plan import NOTHING, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.state import Phase, State, fold
 from rollout.core.verdict import Judgement
@@ -51,10 +53,10 @@ CANARY = Release(tag="v1.4.0", image="ghcr.io/example/chat", digest="sha256:" + 
 SECOND = timedelta(seconds=1)
 
 
-def _gate(name: str, limit: float | None, ratio: float | None) -> Gate:
+def _gate(name: str, limit: float | None, ratio: float | None) -> FailureGate:
     total = selector.parse('requests_total{version="$version"}')
     failures = selector.parse('requests_total{version="$version", code=~"5.."}')
-    return Gate(name=name, failures=failures, total=total, max=limit, max_ratio=ratio, min_requests=20)
+    return FailureGate(name=name, failures=failures, total=total, max=limit, max_ratio=ratio, min_requests=20)
 
 
 def plan(*weights: float, soak: int = 12, approve: float | None = None) -> Plan:
@@ -209,13 +211,13 @@ class Story:
             self.counters.setdefault((version, gate.name, "total"), _Growing()).scrape(self.now, max(0, requests))
             self.counters.setdefault((version, gate.name, "failures"), _Growing()).scrape(self.now, failed)
 
-    def _series(self, version: str, gate: Gate) -> Counters:
+    def _series(self, version: str, gate: FailureGate) -> Counters:
         def one(kind: str) -> tuple[Series, ...]:
             return self.counters.get((version, gate.name, kind), _Growing()).series(version)
 
         return Counters(total=one("total"), failures=one("failures"))
 
-    def _reading(self, gate: Gate) -> Reading:
+    def _reading(self, gate: FailureGate) -> Reading:
         return Reading(gate=gate, canary=self._series("canary", gate), stable=self._series("stable", gate))
 
     def _timeline(self) -> Timeline:

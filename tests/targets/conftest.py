@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ import requests
 
 from rollout.core.release import Release
 from rollout.demo.images import MANIFEST_TYPES
-from rollout.demo.parts import Engine, Nginx, container_engine, free_port, missing, nginx, registry
+from rollout.demo.parts import Engine, Nginx, container_engine, free_port, missing, nginx, registry, wait_until
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
 
@@ -42,6 +43,11 @@ while [ $i -lt 600 ]; do
     i=$((i + 1))
     /bin/busybox sleep 0.1
 done
+"""
+
+END: Final = """\
+#!/bin/busybox sh
+kill -TERM 1
 """
 
 
@@ -77,6 +83,7 @@ class Images:
                 "www/index.html": tag.encode(),
                 "www/health": b"fine",
                 "www/cgi-bin/stream": STREAM.encode(),
+                "www/cgi-bin/end": END.encode(),
                 "tmp/keep": b"",
             }
         )
@@ -130,6 +137,20 @@ class World:
             env={},
             clock=lambda: datetime.now(UTC),
         )
+
+
+def end_process(world: World, name: str, *, url: str) -> None:
+    """Have the service in a container end, as a crash does: the engine starts it again by itself."""
+    container = world.client.containers.get(name)
+    started = container.attrs["State"]["StartedAt"]
+    with suppress(requests.ConnectionError):
+        requests.get(f"{url}/cgi-bin/end", timeout=5)
+
+    def is_anew() -> bool:
+        container.reload()
+        return bool(container.attrs["State"]["StartedAt"] != started)
+
+    wait_until(is_anew, deadline_s=20, what="the engine to start the container again")
 
 
 @pytest.fixture(scope="session")

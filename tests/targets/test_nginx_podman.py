@@ -9,9 +9,9 @@ import pytest
 
 from rollout.core.plan import NOTHING, Weight
 from rollout.demo.engine import Engine, podman_engine
-from rollout.demo.processes import find_program
+from rollout.demo.processes import find_program, wait_until
 from rollout.targets.base import Health
-from tests.targets.conftest import Images, World
+from tests.targets.conftest import Images, World, end_process
 
 pytestmark = [
     pytest.mark.real,
@@ -73,3 +73,20 @@ def test_a_canary_that_ends_is_seen(world: World, images: Images) -> None:
     seen = target.look()
     assert seen.canary is not None
     assert seen.canary.health is Health.DEAD
+
+
+def test_restarts_are_counted(world: World, images: Images) -> None:
+    """The process ends, and Podman starts it again."""
+    target = world.target()
+    target.deploy(images.release("v1"), rollout="r1")
+    canary = target.look().canary
+    assert canary is not None
+    end_process(world, "chat-production-r1", url=canary.url)
+    wait_until(
+        lambda: (seen := target.look().canary) is not None and seen.health is Health.READY,
+        deadline_s=20,
+        what="the canary to come back",
+    )
+    canary = target.look().canary
+    assert canary is not None
+    assert (canary.restarts, canary.ready, canary.wanted) == (1, 1, 1)

@@ -19,12 +19,13 @@ import pytest
 from rollout.core.finding import Severity
 from rollout.core.plan import NOTHING, Weight
 from rollout.core.release import Release
+from rollout.demo.parts import wait_until
 from rollout.errors import TargetBusy, TargetFailed
 from rollout.targets.base import Health
 from rollout.targets.nginx.containers import Engine
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
-from tests.targets.conftest import Images, World
+from tests.targets.conftest import Images, World, end_process
 
 pytestmark = pytest.mark.real
 
@@ -50,6 +51,13 @@ def containers(world: World) -> dict[str, str]:
     """The service's containers and their status."""
     found = world.client.containers.list(all=True, filters={"label": "rollout.service=chat"})
     return {str(each.name): str(each.status) for each in found}
+
+
+def instance(world: World) -> tuple[Health, int, int, int]:
+    """What the target says of the canary: health, restarts, instances that are ready, and that should be."""
+    canary = world.target().look().canary
+    assert canary is not None
+    return canary.health, canary.restarts, canary.ready, canary.wanted
 
 
 @contextmanager
@@ -194,6 +202,29 @@ def test_a_canary_that_died_is_seen_and_is_not_promoted(world: World, images: Im
     target.roll_back(rollout="r2")
     target.retire()
     assert containers(world) == {"chat-production-r1": "running"}
+
+
+def test_a_canary_that_was_restarted_says_how_often(world: World, images: Images) -> None:
+    """Its process ends twice, the engine starts it again, and nobody would see it in its health."""
+    canary = rolled_out(world, images).look().canary
+    assert canary is not None
+    assert instance(world) == (Health.READY, 0, 1, 1)
+    for restarts in (1, 2):
+        end_process(world, "chat-production-r2", url=canary.url)
+        wait_until(lambda: instance(world)[0] is Health.READY, deadline_s=20, what="the canary to come back")
+        assert instance(world) == (Health.READY, restarts, 1, 1)
+
+
+def test_a_canary_that_fails_its_health_check_is_not_ready_and_not_promoted(world: World, images: Images) -> None:
+    """It runs, and nothing of it is ready; once it answers again, all of it is."""
+    target = rolled_out(world, images)
+    canary = world.client.containers.get("chat-production-r2")
+    canary.exec_run(["/bin/busybox", "mv", "/www/health", "/www/ill"])
+    assert instance(world) == (Health.UNREADY, 0, 0, 1)
+    with pytest.raises(TargetBusy, match="does not answer its health check"):
+        target.promote()
+    canary.exec_run(["/bin/busybox", "mv", "/www/ill", "/www/health"])
+    assert instance(world) == (Health.READY, 0, 1, 1)
 
 
 def test_a_release_that_ends_at_once_is_told_with_its_last_words(world: World, images: Images) -> None:

@@ -29,6 +29,15 @@ _YOUNG: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What can be said of a container in one look."""
+
+    health: Health
+    restarts: int
+    """By the engine's own policy since the container was made or somebody started it; 0 while the engine is away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Containers:
     """The containers of one service in one environment."""
 
@@ -162,14 +171,18 @@ class Containers:
 
     def health(self, placed: Placed) -> Health:
         """What can be said of it now. An engine that is away says nothing against it."""
-        answers = self.answers(placed)
+        return self.standing(placed).health
+
+    def standing(self, placed: Placed) -> Standing:
+        """Its health, and how often it was restarted."""
+        answered = Health.READY if self.answers(placed) else Health.UNREADY
         try:
             there = self.engine.look(placed.container)
         except RolloutError:
-            return Health.READY if answers else Health.UNREADY
-        if there is None or self._is_dead(there):
-            return Health.DEAD
-        return Health.READY if answers else Health.UNREADY
+            return Standing(health=answered, restarts=0)
+        if there is None:
+            return Standing(health=Health.DEAD, restarts=0)
+        return Standing(health=Health.DEAD if self._is_dead(there) else answered, restarts=there.restarts)
 
     def _is_dead(self, there: Inspected) -> bool:
         if not there.runs:

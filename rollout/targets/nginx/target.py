@@ -294,8 +294,14 @@ class NginxTarget:
     def _instance(self, placed: Placed | None) -> Instance | None:
         if placed is None:
             return None
-        health = self._containers.health(placed)
-        return Instance(release=placed.release, health=health, url=f"http://127.0.0.1:{placed.port}")
+        standing = self._containers.standing(placed)
+        return Instance(
+            release=placed.release,
+            health=standing.health,
+            url=f"http://127.0.0.1:{placed.port}",
+            restarts=standing.restarts,
+            ready=1 if standing.health is Health.READY else 0,
+        )
 
     def _ask(self, roles: Memory) -> tuple[Status | None, str]:
         try:

@@ -1,0 +1,160 @@
+"""From a recording to what the judge takes: a reading of each gate, and when what happened to the traffic.
+
+A recording does not say which processes ran before it began, nor when the canary was deployed. What is assumed is here
+and in docs/replay.md, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, assert_never
+
+from rollout.analysis.blocks import Timeline
+from rollout.analysis.counters import Sample, Series
+from rollout.analysis.readings import Counters, Reading
+from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
+from rollout.core.plan import NOTHING, Plan, Weight
+from rollout.core.selector import Selector
+from rollout.metrics.buckets import NotAHistogram, classic
+from rollout.replay.lines import QUERY, Recorded, Recording
+
+SOME: Final = Weight(1)
+"""The canary's weight from its first sample on, where a recording does not tell it."""
+
+_NEWBORN: Final = 2.0
+"""A process is new if its first values are at most so many times what they grow by next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A recording, ready to be judged."""
+
+    plan: Plan
+    """Without the query gates of which nothing was recorded."""
+    readings: tuple[Reading, ...]
+    unrecorded: tuple[QueryGate, ...]
+    timelines: tuple[Timeline, ...]
+    """What was known of the traffic after each change of weight."""
+    moments: tuple[datetime, ...]
+    """Every time of the recording after the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What the counters of the canary's processes that ran by the start are counted from."""
+
+    start: datetime
+    until: datetime
+    """Until when a first sample is one of the first scrape."""
+    newborn: dict[str, bool]
+    """By process that is first scraped right after the start, whether it had only just begun to count."""
+
+    def fit(self, series: Series) -> Series:
+        """A series with its base at the start. One that begins later counts in full, as a new one does."""
+        samples = series.samples
+        newborn = self.newborn.get(series.instance)
+        if newborn is None or not self.start < samples[0].at <= self.until:
+            return series
+        base = Sample(at=self.start, value=0.0 if newborn else samples[0].value)
+        return Series(labels=series.labels, samples=(base, *samples))
+
+
+def scene_of(recording: Recording, plan: Plan) -> Scene:
+    """The recording, seen through the gates of a plan."""
+    unrecorded = tuple(gate for gate in plan.gates if isinstance(gate, QueryGate) and not _values(recording, gate))
+    gates = tuple(gate for gate in plan.gates if gate not in unrecorded)
+    times = tuple(recording.seconds)
+    first = times[0]
+    start = recording.weights[0][0] if recording.weights else first
+    canary = tuple(one.series for one in recording.series if any(_is_canary(gate, one) for gate in gates))
+    appears = min((one.samples[0].at for one in canary), default=None)
+    weights = recording.weights or ((appears or start, SOME),)
+    deployed_at, ground = appears or start, _Ground(start=start, until=start, newborn={})
+    given = bool(recording.weights) and recording.weights[0][1] > NOTHING
+    if appears is not None and (appears <= first + plan.interval or appears <= start + plan.interval * given):
+        deployed_at = start - plan.warm_up
+        until = max(first, start) + plan.interval
+        ground = _Ground(start=start, until=until, newborn=dict(_newborn(canary, start=start, until=until)))
+    readings = tuple(_reading(recording, gate, ground) for gate in gates)
+    return Scene(
+        plan=replace(plan, gates=gates),
+        readings=readings,
+        unrecorded=unrecorded,
+        timelines=tuple(
+            Timeline(start=start, deployed_at=deployed_at, seen_at=weights[known - 1][0], weights=weights[:known])
+            for known in range(1, len(weights) + 1)
+        ),
+        moments=tuple(at for at in times if at > start) or times[-1:],
+    )
+
+
+def _newborn(canary: Iterable[Series], *, start: datetime, until: datetime) -> Iterator[tuple[str, bool]]:
+    seen: dict[str, list[Series]] = {}
+    for one in canary:
+        seen.setdefault(one.instance, []).append(one)
+    for instance, many in seen.items():
+        if not start < min(one.samples[0].at for one in many) <= until:
+            continue
+        pairs = [one.samples[:2] for one in many if len(one.samples) > 1]
+        counted = sum(before.value for before, _ in pairs if math.isfinite(before.value))
+        grown = sum(after.value - before.value for before, after in pairs if math.isfinite(after.value - before.value))
+        yield instance, bool(pairs) and counted <= _NEWBORN * grown
+
+
+def _reading(recording: Recording, gate: Gate, ground: _Ground) -> Reading:
+    def series(selector: Selector, version: str) -> tuple[Series, ...]:
+        wanted = selector.of(version)
+        found = (one.series for one in recording.series if wanted.matches(one.metric, one.series.labels))
+        return tuple(_unreleased(ground.fit(one) if version == "canary" else one) for one in found)
+
+    match gate:
+        case FailureGate():
+            canary, stable = (
+                Counters(total=series(gate.total, version), failures=series(gate.failures, version))
+                for version in ("canary", "stable")
+            )
+        case LatencyGate():
+            try:
+                canary, stable = (
+                    Counters(buckets=classic(series(gate.histogram, version))) for version in ("canary", "stable")
+                )
+            except NotAHistogram as wrong:
+                return Reading(gate=gate, problem=f"the recording {wrong.what}")
+        case QueryGate():
+            values = _values(recording, gate)
+            canary, stable = (Counters(values=values.get(version, ())) for version in ("canary", "stable"))
+        case _:
+            assert_never(gate)
+    return Reading(gate=gate, canary=canary, stable=stable)
+
+
+def _unreleased(series: Series) -> Series:
+    """Without the label `release`: a recording holds one release of each version, and does not say which."""
+    if "release" not in series.labels:
+        return series
+    labels = {name: text for name, text in series.labels.items() if name != "release"}
+    return Series(labels=labels, samples=series.samples)
+
+
+def _is_canary(gate: Gate, one: Recorded) -> bool:
+    match gate:
+        case FailureGate():
+            return gate.total.of("canary").matches(one.metric, one.series.labels)
+        case LatencyGate():
+            return gate.histogram.of("canary").matches(one.metric, one.series.labels)
+        case QueryGate():
+            return False
+        case _:
+            assert_never(gate)
+
+
+def _values(recording: Recording, gate: QueryGate) -> dict[str, tuple[Sample, ...]]:
+    """What a query gave for each version."""
+    return {
+        one.series.labels.get("version", ""): one.series.samples
+        for one in recording.series
+        if one.metric == QUERY and one.series.labels.get("gate") == gate.name
+    }
