@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import blindness, dropped, rollback, rollouts, stickiness
+from benchmarks import blindness, dropped, replay, rollback, rollouts, stickiness
 from benchmarks.stage import Parts, Row, real_parts
 from rollout.demo.processes import find_program
 
@@ -23,6 +23,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Parts], Iterator[Row]]]] = {
     "rollback": rollback.measure,
     "stickiness": stickiness.measure,
     "rollouts": lambda _parts: rollouts.measure(),
+    "replay": lambda _parts: replay.measure(),
     "blindness": lambda _parts: blindness.measure(),
 }
 README: Final = Path(__file__).with_name("README.md")

@@ -14,7 +14,7 @@ from typing import Final
 
 from rollout.analysis.blocks import Timeline
 from rollout.analysis.counters import Sample, Series, growth
-from rollout.analysis.histograms import Cut, _Tail, choose
+from rollout.analysis.histograms import Cut, Tail, choose
 from rollout.analysis.readings import Counters, Reading
 from rollout.analysis.trial import LONG_AGO, Trial, bound_of, by_bound
 from rollout.core.gates import FailureGate, LatencyGate, QueryGate
@@ -58,7 +58,7 @@ class Traffic:
         """
         if self.cut is None or self.durations is None:
             return fault
-        return min(1.0, _Tail(self.durations).above(self.cut.bound / (1 + fault)))
+        return min(1.0, Tail(self.durations).above(self.cut.bound / (1 + fault)))
 
     @property
     def healthy(self) -> float:
@@ -91,7 +91,7 @@ def assumed(
             gate=gate,
             rate=rate,
             given=True,
-            stable=_Tail(durations).above(cut.bound / (1 + gate.max_increase)),
+            stable=Tail(durations).above(cut.bound / (1 + gate.max_increase)),
             dispersion=plan.dispersion,
             assumed=("buckets that suit it", "log-normal durations", dispersion),
             durations=durations,
@@ -133,7 +133,7 @@ def measured(reading: Reading, *, plan: Plan, now: datetime, rate: float | None 
             gate=gate,
             rate=users,
             given=rate is not None,
-            stable=_Tail(durations).above(trial.cut.bound / (1 + gate.max_increase)),
+            stable=Tail(durations).above(trial.cut.bound / (1 + gate.max_increase)),
             dispersion=dispersion,
             assumed=guessed,
             durations=durations,

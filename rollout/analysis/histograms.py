@@ -49,7 +49,7 @@ def choose(
     share is between a fifth and 2.4 times of 1 - `quantile`, as bounds near the median tell about another part of the
     distribution. Raises NoCut where there is none, and for less than NEEDED requests.
     """
-    tail = _Tail(counts)
+    tail = Tail(counts)
     if tail.total < NEEDED:
         raise NoCut(f"only {tail.total:,.0f} of the {NEEDED:,} requests of stable that the choice of a bucket needs")
     factor = 1 + max_increase
@@ -80,7 +80,7 @@ def quantile_of(counts: Mapping[float, float], quantile: float) -> float | None:
 
     In the highest bucket it is that bucket's lower bound.
     """
-    tail = _Tail(counts)
+    tail = Tail(counts)
     return tail.quantile(quantile) if tail.total > 0 else None
 
 
@@ -94,7 +94,7 @@ def _divergence(seen: float, share: float) -> float:
     return seen * math.log(seen / share) + (1 - seen) * math.log((1 - seen) / (1 - share))
 
 
-class _Tail:
+class Tail:
     """The share of durations above a point, known at the bounds."""
 
     def __init__(self, counts: Mapping[float, float]) -> None:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from rollout.analysis.blocks import Block, Channel, Counting, Part, Timeline, Version
+from rollout.analysis.blocks import Block, Part, Timeline, Version
 from rollout.analysis.clauses import Case, Weighing
 from rollout.analysis.counters import Series, growth
+from rollout.analysis.counting import Channel, Counting
 from rollout.analysis.histograms import NEEDED, Cut, NoCut, choose
 from rollout.analysis.readings import Counters, Reading
 from rollout.core.gates import FailureGate, LatencyGate, QueryGate
@@ -168,20 +169,23 @@ class Trial:
     def _open(self, cut: Cut) -> None:
         """Slow requests are all but those up to a bound; stable's bound lies between two.
 
-        A canary without that very bound (other buckets, or a native histogram that had none of its requests there) is
-        judged by the next one above: fewer of its requests count as slow, so it is never blamed for its buckets.
+        An instance of the canary without that very bound (other buckets, or a native histogram that had none of its
+        requests there) is judged by the next one above: fewer of its requests count as slow, so it is never blamed for
+        its buckets.
         """
-        bounds = {bound_of(series) for series in self.reading.canary.buckets}
-        slow_canary = {math.inf: 1.0}
-        above = min((bound for bound in bounds if cut.bound <= bound), default=math.inf)
-        slow_canary[above] = slow_canary.get(above, 0.0) - 1.0
-        slow_stable = {math.inf: 1.0, cut.upper: cut.share - 1.0}
-        slow_stable[cut.lower] = -1.0 if cut.lower == cut.upper else -cut.share
-        for version, counters in _versions(self.reading):
-            slow = slow_canary if version == "canary" else slow_stable
-            for series in counters.buckets:
-                if part := slow.get(bound_of(series)):
-                    self._feed(version, series, failures=part)
+        above: dict[frozenset[tuple[str, str]], float] = {}
+        for series in self.reading.canary.buckets:
+            if cut.bound <= bound_of(series):
+                above[_owner(series)] = min(bound_of(series), above.get(_owner(series), math.inf))
+        for series in self.reading.canary.buckets:
+            bound = bound_of(series)
+            if part := float(bound == math.inf) - float(bound == above.get(_owner(series))):
+                self._feed("canary", series, failures=part)
+        slow = {math.inf: 1.0, cut.upper: cut.share - 1.0}
+        slow[cut.lower] = -1.0 if cut.lower == cut.upper else -cut.share
+        for series in self.reading.stable.buckets:
+            if part := slow.get(bound_of(series), 0.0):
+                self._feed("stable", series, failures=part)
 
     def _feed(
         self,
@@ -255,6 +259,11 @@ def bound_of(series: Series) -> float:
         return float(series.labels.get("le", ""))
     except ValueError:
         return math.nan
+
+
+def _owner(series: Series) -> frozenset[tuple[str, str]]:
+    """Which histogram a bucket belongs to."""
+    return frozenset(item for item in series.labels.items() if item[0] != "le")
 
 
 def by_bound(buckets: Sequence[Series], *, until: datetime, since: datetime = LONG_AGO) -> dict[float, float]:

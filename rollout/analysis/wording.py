@@ -40,7 +40,7 @@ def accusation(gate: FailureGate | LatencyGate, case: Case, blocks: Sequence[Blo
             assert_never(case.kind)
     like = "allowed" if case.kind in _BY_THE_LIMIT or (isinstance(gate, FailureGate) and gate.max is None) else "stable"
     rare = f"a canary no worse than {like} would look this bad {rarity(case.log_e)}"
-    return f"{counts}; {_broken(gate, case.kind, cut)}; {rare}"
+    return f"{counts}; {_broken(gate, case.kind, cut, seen)}; {rare}"
 
 
 def comparison(gate: FailureGate | LatencyGate, totals: Totals, cut: Cut | None) -> str:
@@ -63,7 +63,7 @@ def shared_trouble(gate: FailureGate | LatencyGate, seen: Part) -> str:
 
 def held_regression(gate: FailureGate | LatencyGate, seen: Part) -> str:
     """The canary is inside its limit and clearly worse than stable, and the gate only holds for that."""
-    return f"{_failing(seen)}; {_broken(gate, Kind.REGRESSION, None)}; the gate only holds the rollout for that"
+    return f"{_failing(seen)}; {_broken(gate, Kind.REGRESSION, None, seen)}; the gate only holds the rollout for that"
 
 
 def allowance(gate: FailureGate | LatencyGate, cut: Cut | None) -> str:
@@ -82,12 +82,13 @@ def allowance(gate: FailureGate | LatencyGate, cut: Cut | None) -> str:
     return f"allowed is at most {' and at most '.join(limits)}"
 
 
-def _broken(gate: FailureGate | LatencyGate, kind: Kind | None, cut: Cut | None) -> str:
-    """What a clause says is broken."""
-    if isinstance(gate, FailureGate) and kind is Kind.REGRESSION:
-        half = percent((gate.max or 0.0) / 2)
-        return f"{allowance(gate, cut)}, and above {half} at most {REGRESSION_RATIO:g} times stable's rate"
-    return allowance(gate, cut)
+def _broken(gate: FailureGate | LatencyGate, kind: Kind | None, cut: Cut | None, seen: Part) -> str:
+    """What is broken: of a regression only where the limit itself is not."""
+    if not isinstance(gate, FailureGate) or kind is not Kind.REGRESSION or gate.max is None:
+        return allowance(gate, cut)
+    if seen.canary_failures > gate.max * seen.canary_total:
+        return allowance(gate, cut)
+    return f"{allowance(gate, cut)}, and above {percent(gate.max / 2)} at most {REGRESSION_RATIO:g} times stable's rate"
 
 
 def _failing(seen: Part) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from rollout.analysis.foresight import Foresight, Vision
+from rollout.cli.judged import gate
 from rollout.core.decisions import Finish, Wait
 from rollout.core.finding import Finding
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.schedule import earliest_end, timetable
 from rollout.core.state import State
-from rollout.core.verdict import GateResult
 
 
 def status(state: State, settled: Wait | Finish | None, now: datetime) -> str:
@@ -36,7 +36,7 @@ def status(state: State, settled: Wait | Finish | None, now: datetime) -> str:
         "paused": state.paused,
         "verdict": judgement.verdict if judgement is not None else None,
         "reason": judgement.reason if judgement is not None else "",
-        "gates": [_gate(result) for result in judgement.gates] if judgement is not None else [],
+        "gates": [gate(result) for result in judgement.gates] if judgement is not None else [],
         "cause": state.cause,
         "because": state.because,
     }
@@ -135,16 +135,3 @@ def findings(found: Iterable[Finding]) -> str:
 
 def _release(release: Release) -> dict[str, str]:
     return {"tag": release.tag, "image": release.image, "digest": release.digest}
-
-
-def _gate(result: GateResult) -> dict[str, object]:
-    return {
-        "gate": result.gate,
-        "verdict": result.verdict,
-        "sentence": result.sentence,
-        "canary": {"total": result.canary.total, "failures": result.canary.failures, "rate": result.canary.rate},
-        "stable": {"total": result.stable.total, "failures": result.stable.failures, "rate": result.stable.rate},
-        "log_e": result.log_e,
-        "log_threshold": result.log_threshold,
-        "observe": result.observe,
-    }

@@ -34,8 +34,8 @@ def evidence(call: Call) -> int:
 def _text(found: Evidence, differing: tuple[str, ...]) -> Iterator[str]:
     judgement = found.judgement
     against = f" against {found.stable_release}" if found.stable_release else ""
-    yield f"rollout {found.rollout}: {found.canary_release}{against}, judged at {stamp(found.now)}"
-    yield f"{verdict_words(judgement.verdict)}: {one_line(judgement.reason)}"
+    yield f"rollout {found.rollout}: {found.canary_release}{against}"
+    yield f"{verdict_words(judgement.verdict)} at {stamp(found.now)}"
     for result in judgement.gates:
         yield ""
         yield from gate_lines(result)

@@ -19,6 +19,7 @@ from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
 from rollout.core.plan import NOTHING, Plan, Weight
 from rollout.core.state import State, fold
 from rollout.errors import ConfigurationError, SourceUnavailable
+from rollout.journals.file import FileJournal
 from rollout.metrics.base import Source
 from rollout.replay.lines import QUERY, sample_line, weight_line
 
@@ -46,19 +47,26 @@ def record(call: Call) -> int:
     """Print the recording. Raises ConfigurationError for a window that is none, SourceUnavailable."""
     opened = open_service(call)
     window = _window(opened, call.arguments)
-    source = compose.source_of(opened.configuration)
+    for line in lines(compose.source_of(opened.configuration), opened.configuration.plan, window):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def lines(source: Source, plan: Plan, window: Window) -> Iterator[str]:
+    """Everything that the gates of a plan read in a window, and before it what that is counted from.
+
+    Raises SourceUnavailable, also where there is nothing.
+    """
     found: dict[Key, tuple[Sample, ...]] = {}
-    for gate in opened.configuration.plan.gates:
-        for metric, series in _recorded(source, opened.configuration.plan, gate, window):
+    for gate in plan.gates:
+        for metric, series in _recorded(source, plan, gate, window):
             found[metric, frozenset(series.labels.items())] = series.samples
     if not found:
         raise SourceUnavailable(
             f"there is no sample of any gate from {window.since.isoformat()} to {window.until.isoformat()}",
             hint="`rollout doctor` says what each gate finds now; does the server still hold that time?",
         )
-    for line in _lines(found, window):
-        sys.stdout.write(line + "\n")
-    return 0
+    return _ordered(found, window)
 
 
 def _window(opened: Opened, arguments: Namespace) -> Window:
@@ -66,9 +74,14 @@ def _window(opened: Opened, arguments: Namespace) -> Window:
     since, until = _asked(arguments)
     if arguments.weight is not None:
         return Window(since=since, until=until, weights=((since, _weight(arguments.weight)),))
+    return of_rollout(opened.journal, since=since, until=until)
+
+
+def of_rollout(journal: FileJournal, *, since: datetime, until: datetime) -> Window:
+    """The part of a rollout of the journal that lies between two moments. Raises ConfigurationError."""
     inside = [
         (state, ended)
-        for events in opened.journal.rollouts()
+        for events in journal.rollouts()
         if (state := fold(events)) is not None and state.deployed_at is not None and state.stable is not None
         if state.started_at < until and (ended := _ended(events)) > since
     ]
@@ -171,7 +184,7 @@ def _values(source: Source, gate: QueryGate, interval: timedelta, window: Window
             yield QUERY, Series(labels={"gate": gate.name, "version": version}, samples=values)
 
 
-def _lines(found: dict[Key, tuple[Sample, ...]], window: Window) -> Iterator[str]:
+def _ordered(found: dict[Key, tuple[Sample, ...]], window: Window) -> Iterator[str]:
     """Everything in the order of time, a change of weight before the samples of the same moment."""
     weights = [(at, 0, weight_line(at, weight)) for at, weight in window.weights]
     samples = [

@@ -24,6 +24,7 @@ QUERY: Final = "query"
 
 _SAMPLE: Final = frozenset({"at", "metric", "labels", "value"})
 _WEIGHT: Final = frozenset({"at", "weight"})
+_LONGEST_GAP: Final = 7 * 86400.0
 _SPECIAL: Final[Mapping[str, float]] = {
     "NaN": math.nan,
     **dict.fromkeys(("Infinity", "Inf", "+Infinity", "+Inf"), math.inf),
@@ -178,8 +179,13 @@ class _Reading:
             raise _Mistake(
                 f"its time {at:.15g} is before the {self._newest:.15g} above it", "sort the lines by `at`, oldest first"
             )
-        self._newest, self._now = at, moment
+        before, self._newest, self._now = self._newest, at, moment
         self._seconds.setdefault(moment, float(at))
+        if at - before > _LONGEST_GAP and before > -math.inf:
+            days = (at - before) / 86400
+            raise _Mistake(
+                f"{days:,.0f} days lie between its time and the one above it", "count all times from the same moment"
+            )
 
     def _sample(self, metric: object, labels: object, value: object) -> None:
         if type(labels) is not dict:

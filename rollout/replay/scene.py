@@ -7,7 +7,7 @@ and in docs/replay.md, and nowhere else.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, assert_never
@@ -19,7 +19,7 @@ from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
 from rollout.core.plan import NOTHING, Plan, Weight
 from rollout.core.selector import Selector
 from rollout.metrics.buckets import NotAHistogram, classic
-from rollout.replay.lines import QUERY, Recorded, Recording
+from rollout.replay.lines import QUERY, Recording
 
 SOME: Final = Weight(1)
 """The canary's weight from its first sample on, where a recording does not tell it."""
@@ -44,7 +44,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
-    """What the counters of the canary's processes that ran by the start are counted from."""
+    """What the counters of a version's processes that ran by the start are counted from."""
 
     start: datetime
     until: datetime
@@ -69,16 +69,18 @@ def scene_of(recording: Recording, plan: Plan) -> Scene:
     times = tuple(recording.seconds)
     first = times[0]
     start = recording.weights[0][0] if recording.weights else first
-    canary = tuple(one.series for one in recording.series if any(_is_canary(gate, one) for gate in gates))
+    canary, stable = (tuple(_totals(recording, gates, version)) for version in ("canary", "stable"))
     appears = min((one.samples[0].at for one in canary), default=None)
     weights = recording.weights or ((appears or start, SOME),)
-    deployed_at, ground = appears or start, _Ground(start=start, until=start, newborn={})
+    until = max(first, start) + plan.interval
     given = bool(recording.weights) and recording.weights[0][1] > NOTHING
-    if appears is not None and (appears <= first + plan.interval or appears <= start + plan.interval * given):
-        deployed_at = start - plan.warm_up
-        until = max(first, start) + plan.interval
-        ground = _Ground(start=start, until=until, newborn=dict(_newborn(canary, start=start, until=until)))
-    readings = tuple(_reading(recording, gate, ground) for gate in gates)
+    ran = appears is not None and (appears <= first + plan.interval or appears <= start + plan.interval * given)
+    grounds = {
+        "canary": _ground(canary if ran else (), start=start, until=until),
+        "stable": _ground(stable, start=start, until=until),
+    }
+    deployed_at = start - plan.warm_up if ran else appears or start
+    readings = tuple(_reading(recording, gate, grounds) for gate in gates)
     return Scene(
         plan=replace(plan, gates=gates),
         readings=readings,
@@ -91,24 +93,34 @@ def scene_of(recording: Recording, plan: Plan) -> Scene:
     )
 
 
-def _newborn(canary: Iterable[Series], *, start: datetime, until: datetime) -> Iterator[tuple[str, bool]]:
-    seen: dict[str, list[Series]] = {}
-    for one in canary:
-        seen.setdefault(one.instance, []).append(one)
-    for instance, many in seen.items():
-        if not start < min(one.samples[0].at for one in many) <= until:
-            continue
-        pairs = [one.samples[:2] for one in many if len(one.samples) > 1]
-        counted = sum(before.value for before, _ in pairs if math.isfinite(before.value))
-        grown = sum(after.value - before.value for before, after in pairs if math.isfinite(after.value - before.value))
-        yield instance, bool(pairs) and counted <= _NEWBORN * grown
+def _ground(found: Iterable[Series], *, start: datetime, until: datetime) -> _Ground:
+    """From the requests that a version counted: which of its processes are first scraped right after the start."""
+    by_instance: dict[str, list[Series]] = {}
+    for one in found:
+        by_instance.setdefault(one.instance, []).append(one)
+    return _Ground(
+        start=start,
+        until=until,
+        newborn={
+            instance: _is_newborn(many)
+            for instance, many in by_instance.items()
+            if start < min(one.samples[0].at for one in many) <= until
+        },
+    )
 
 
-def _reading(recording: Recording, gate: Gate, ground: _Ground) -> Reading:
+def _is_newborn(many: Iterable[Series]) -> bool:
+    pairs = [one.samples[:2] for one in many if len(one.samples) > 1]
+    counted = sum(before.value for before, _ in pairs if math.isfinite(before.value))
+    grown = sum(after.value - before.value for before, after in pairs if math.isfinite(after.value - before.value))
+    return bool(pairs) and counted <= _NEWBORN * grown
+
+
+def _reading(recording: Recording, gate: Gate, grounds: Mapping[str, _Ground]) -> Reading:
     def series(selector: Selector, version: str) -> tuple[Series, ...]:
         wanted = selector.of(version)
         found = (one.series for one in recording.series if wanted.matches(one.metric, one.series.labels))
-        return tuple(_unreleased(ground.fit(one) if version == "canary" else one) for one in found)
+        return tuple(_unreleased(grounds[version].fit(one)) for one in found)
 
     match gate:
         case FailureGate():
@@ -139,14 +151,22 @@ def _unreleased(series: Series) -> Series:
     return Series(labels=labels, samples=series.samples)
 
 
-def _is_canary(gate: Gate, one: Recorded) -> bool:
+def _totals(recording: Recording, gates: Iterable[Gate], version: str) -> Iterator[Series]:
+    """Every counter of a version's requests, of all gates together."""
+    selectors = {selector.of(version) for gate in gates for selector in _requests(gate)}
+    for one in recording.series:
+        if any(selector.matches(one.metric, one.series.labels) for selector in selectors):
+            yield one.series
+
+
+def _requests(gate: Gate) -> tuple[Selector, ...]:
     match gate:
         case FailureGate():
-            return gate.total.of("canary").matches(one.metric, one.series.labels)
+            return (gate.total,)
         case LatencyGate():
-            return gate.histogram.of("canary").matches(one.metric, one.series.labels)
+            return (gate.histogram,)
         case QueryGate():
-            return False
+            return ()
         case _:
             assert_never(gate)
 

@@ -18,11 +18,16 @@ def gate_lines(result: GateResult) -> Iterator[str]:
     yield f"{one_line(result.gate)}: {verdict_words(result.verdict)}{observed}"
     yield f"  {one_line(result.sentence)}"
     measured = result.measured
-    for name, counts, estimate in (
-        ("canary", result.canary, measured.canary if measured is not None else None),
-        ("stable", result.stable, measured.stable if measured is not None else None),
+    for name, counts, estimate, slow in (
+        ("canary", result.canary, measured.canary if measured is not None else None, "took longer than {}"),
+        (
+            "stable",
+            result.stable,
+            measured.stable if measured is not None else None,
+            "would take longer than {} if they were as slow as is allowed",
+        ),
     ):
-        words = "; ".join(_version(counts, estimate, measured))
+        words = "; ".join(_version(counts, estimate, measured, slow))
         if words:
             yield _row(name, words)
     if result.log_threshold:
@@ -38,7 +43,7 @@ def magnitude(log: float) -> str:
     if log > math.log(1e12):
         return f"10^{log / math.log(10):.0f}" if math.isfinite(log) else "unbounded"
     value = math.exp(log)
-    if value < 100:
+    if round(value) < 100:
         return f"{value:.2g}"
     unit = 10 ** (len(str(round(value))) - 3)
     return f"{round(value / unit) * unit:,}"
@@ -48,15 +53,16 @@ def _row(name: str, words: str) -> str:
     return f"  {name:<10} {words}"
 
 
-def _version(counts: Counts, estimate: Estimate | None, measured: Measured | None) -> Iterator[str]:
-    if measured is None or measured.unit is not Unit.NUMBER:
-        slow = measured is not None and measured.unit is Unit.SECONDS
-        if slow and measured is not None and measured.bound is not None:
-            yield f"{counts.failures:,} of {counts.total:,} requests took longer than {duration(measured.bound)}"
-        elif slow:
-            yield f"{counts.total:,} requests"
-        else:
+def _version(counts: Counts, estimate: Estimate | None, measured: Measured | None, slow: str) -> Iterator[str]:
+    match measured.unit if measured is not None else Unit.RATIO:
+        case Unit.RATIO:
             yield f"{counts.failures:,} of {counts.total:,} requests failed"
+        case Unit.SECONDS:
+            bound = measured.bound if measured is not None else None
+            share = f"{counts.failures:,} of {counts.total:,} requests {slow}" if bound is not None else ""
+            yield share.format(duration(bound)) if bound is not None else f"{counts.total:,} requests"
+        case Unit.NUMBER:
+            pass
     if estimate is not None and measured is not None:
         yield _estimate(estimate, measured.unit)
 
@@ -78,7 +84,7 @@ def _measured(measured: Measured, *, weighed: bool) -> Iterator[str]:
     if measured.unit is not Unit.NUMBER and (measured.canary is not None or measured.stable is not None):
         yield _row("bounds", "hold at every look at once, with 95 % confidence, over what is judged in full")
     if weighed:
-        yield _row("dispersion", f"{measured.dispersion:.3g} failures come together; the evidence is divided by it")
+        yield _row("dispersion", f"{measured.dispersion:.3g} (failures that come together; evidence is divided by it)")
     if measured.tolerance is not None:
         low, high = measured.tolerance
         yield _row("tolerance", f"in effect an increase of {low:.0%} to {high:.0%}, by the buckets there are")

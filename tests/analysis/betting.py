@@ -64,4 +64,4 @@ def mixture(ratios: Sequence[Sequence[Fraction]], weights: Sequence[float]) -> F
         for alternative in range(len(ratios[0])):
             grown = math.prod((row[alternative] for row in ratios[start:]), start=Fraction(1))
             total += stake / len(ratios[0]) * grown
-    return total
+    return Fraction(total)

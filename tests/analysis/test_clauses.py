@@ -168,3 +168,14 @@ def test_a_block_in_which_the_weight_changed_is_no_evidence() -> None:
     quiet = [block(i, (50, 0), (950, 1)) for i in range(3)]
     shifted = block(3, (50, 50), (950, 1), shifted=True)
     assert weighed(gate(), [*quiet, shifted]) == weighed(gate(), quiet)
+
+
+@pytest.mark.parametrize("stable", [0.002, 0.01])
+def test_a_canary_that_is_worse_and_keeps_its_limit_is_taken_back_no_more_often_than_beta_says(stable: float) -> None:
+    """100 rollouts of 100 blocks at exactly the limit of 2 %, against a beta of 5 %; regressions are let pass."""
+    dice, taken, subject = random.Random(13), 0, gate(regression=OnRegression.OFF)
+    for _ in range(100):
+        failures = [sum(dice.random() < 0.02 for _ in range(40)) for _ in range(100)]
+        blocks = [block(i, (40, failed), _served(dice, 400, stable)) for i, failed in enumerate(failures)]
+        taken += weighed(subject, blocks).log_e >= -math.log(BUDGET)
+    assert taken <= BETA * 100

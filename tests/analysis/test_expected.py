@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from foreseen import GATES, LATENCY, LIMIT, NOW, policy
 
 from rollout.analysis.counters import Sample, Series
 from rollout.analysis.expected import Traffic, Unseen, assumed, measured
 from rollout.analysis.readings import Counters, Reading
 from rollout.core.gates import FailureGate
+from tests.analysis.foreseen import GATES, LATENCY, LIMIT, NOW, policy
 
 HOUR = 240
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from foreseen import LATENCY, LIMIT, RATIO, dice, minutes, policy, traffic
 
 from rollout.analysis.expected import Unseen
 from rollout.analysis.foresight import Caveat, Foresight, foresee
@@ -16,6 +15,7 @@ from rollout.analysis.power import catch
 from rollout.core.duration import parse_duration
 from rollout.core.gates import FailureGate, LatencyGate
 from rollout.core.plan import Advance, Plan, Weight
+from tests.analysis.foreseen import LATENCY, LIMIT, RATIO, dice, minutes, policy, traffic
 
 
 def seen(plan: Plan, rate: float, *, failing: float | None = None, runs: int = 40) -> Foresight:

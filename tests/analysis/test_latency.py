@@ -14,7 +14,7 @@ from rollout.analysis.readings import Counters, Reading
 from rollout.core.gates import LatencyGate
 from rollout.core.verdict import GateResult, Unit, Verdict
 from tests.analysis.histogram import FINE, LAYOUT, P95, histogram, latency, lognormal, served
-from tests.analysis.traffic import judged, merged, plan, second, timeline, tried
+from tests.analysis.traffic import judged, known_by, merged, plan, second, timeline, tried
 from tests.analysis.verdicts import AT_5
 
 SECONDS = 90
@@ -54,7 +54,7 @@ def verdict(
 ) -> GateResult:
     assert isinstance(read.gate, LatencyGate)
     policy = plan(read.gate, dispersion=dispersion, warm_up=warm_up)
-    return judged(read, policy=policy, when=when, now=now).gates[0]
+    return judged(known_by(read, second(now)), policy=policy, when=when, now=now).gates[0]
 
 
 @pytest.mark.parametrize("bounds", [LAYOUT, FINE], ids=["default buckets", "fine buckets"])
@@ -150,12 +150,10 @@ def test_where_that_is_little_the_first_blocks_serve_for_the_choice_and_are_no_e
 def test_values_that_are_none_do_not_keep_the_choice_waiting() -> None:
     dice = random.Random(49)
     stable = histogram(served(20, 100, lambda: lognormal(dice)), instance="one")
+    none = Sample(at=second(1.5), value=math.nan)
     holed = Counters(
         buckets=tuple(
-            Series(
-                labels=one.labels, samples=(*one.samples[:2], Sample(at=second(1.5), value=math.nan), *one.samples[2:])
-            )
-            for one in stable.buckets
+            Series(labels=one.labels, samples=(*one.samples[:2], none, *one.samples[2:])) for one in stable.buckets
         )
     )
     canary = histogram(served(20, 100, lambda: lognormal(dice)), instance="two")

@@ -28,12 +28,12 @@ def failures(trial: Trial) -> list[int]:
     return [block.stable.failures for block in trial.blocks]
 
 
-def total(values: list[float], *, first: float = 0.0, **labels: str) -> Counters:
-    return Counters(total=(counter(values, first=first, **labels),))
+def total(values: list[float], *, first: float = 0.0, instance: str = "one", route: str = "/") -> Counters:
+    return Counters(total=(counter(values, first=first, instance=instance, route=route),))
 
 
-def failed(values: list[float], *, first: float = 0.0, **labels: str) -> Counters:
-    return Counters(failures=(counter(values, first=first, code="500", **labels),))
+def failed(values: list[float], *, first: float = 0.0, instance: str = "one") -> Counters:
+    return Counters(failures=(counter(values, first=first, instance=instance, code="500"),))
 
 
 OLD = total([0, 90, 180, 270])

@@ -7,7 +7,6 @@ import math
 from datetime import timedelta
 
 import pytest
-from foreseen import GATES, LIMIT, RATIO, dice, policy, traffic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from rollout.analysis.expected import Traffic
 from rollout.analysis.power import Slot, catch, fork, likely, slots, smallest, soak_slots, thrown, weighing
 from rollout.core.plan import Plan, Weight
 from rollout.core.schedule import timetable
+from tests.analysis.foreseen import GATES, LIMIT, RATIO, dice, policy, traffic
 
 
 def caught_in_step(subject: Traffic, plan: Plan, index: int, fault: float, *, runs: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -72,14 +73,15 @@ def test_a_route_that_only_one_version_serves_says_nothing() -> None:
     assert verdict(subject, {**both, "canary": merged(both["canary"], new)}).verdict is Verdict.HEALTHY
 
 
-@pytest.mark.parametrize("labels", [{}, {"handler": "/chat"}])
-def test_failures_that_do_not_tell_their_route_are_not_taken_for_none(labels: dict[str, str]) -> None:
+@pytest.mark.parametrize("label", ["handler", "Route"])
+def test_failures_that_do_not_tell_their_route_are_not_taken_for_none(label: str) -> None:
     """Else the canary's failures would never meet its requests, and it would pass whatever it does."""
     subject = gate(by=("route",))
     whole = simpson(random.Random(10))
+    failures = growing([10] * SECONDS, instance="canary", code="500")
     unlabelled = Counters(
         total=whole["canary"].total,
-        failures=(growing([10] * SECONDS, instance="canary", code="500", **labels),),
+        failures=(replace(failures, labels={**failures.labels, label: "/chat"}),),
     )
     result = verdict(subject, {**whole, "canary": unlabelled})
     assert result.verdict is Verdict.INCONCLUSIVE

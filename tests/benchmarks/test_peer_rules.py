@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from told import Told, always, in_minutes
 
 from benchmarks.gates.peers import argo, flagger, guide, kayenta, pipecd
 from benchmarks.gates.rules import NEVER, Decide
 from benchmarks.gates.scenarios import ONSET, SCRAPES, Cell, Sort
+from tests.benchmarks.told import Told, always, in_minutes
 
 
 def minute(decide: Decide, signal: Told) -> float | None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.__main__ import main
 from rollout.config import load_plan
 from rollout.core.verdict import Verdict
 from rollout.errors import ConfigurationError
-from rollout.replay.lines import Recording, Wrong, read
+from rollout.replay.lines import Recording, read
 from rollout.replay.replaying import Replayed, replay
 
 POLICY = """\
@@ -40,7 +40,7 @@ MEMORY = """\
 """
 KEYS = ["file", "outcome", "decided_at", "gate", "canary_requests", "canary_failures", "gates"]
 
-Line = dict[str, object]
+Line = Mapping[str, object]
 Rate = Callable[[float], float]
 
 
@@ -97,7 +97,7 @@ def replayed(config: Path, path: Path) -> Replayed:
     return replay(found, load_plan(config))
 
 
-AT_5 = {"at": 0.0, "weight": 5}
+AT_5: Line = {"at": 0.0, "weight": 5}
 
 
 def test_a_good_release_is_healthy_to_the_end(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +123,7 @@ def test_a_bad_release_is_rolled_back_at_a_scrape_and_counted_up_to_it(config: P
     assert 600 < result.decided_at < 700
     assert result.decided_at % 15 == 12, "it was decided at a scrape of the canary"
     seen = [
-        line for line in path.read_text().splitlines() if '"canary"' in line and f'"at": {result.decided_at}' in line
+        line for line in path.read_text().splitlines() if '"canary"' in line and f'"at": {result.decided_at:g},' in line
     ]
     good, bad = (json.loads(line)["value"] for line in seen)
     assert (result.counts.total, result.counts.failures) == (good + bad, bad)
@@ -154,12 +154,19 @@ def test_monitoring_that_stays_away_is_blind_when_the_budget_is_over(config: Pat
     assert (held.outcome, held.decided_at) == (Verdict.HEALTHY, None)
 
 
-@pytest.mark.parametrize("weight", [0, 5])
-def test_a_gap_of_years_is_no_work(config: Path, tmp_path: Path, weight: float) -> None:
+def test_two_short_times_without_monitoring_do_not_add_up(config: Path, tmp_path: Path) -> None:
+    lines = [line for line in both() if not any(0 < float(str(line["at"])) - gap < 300 for gap in (600, 920))]
+    result = replayed(config, written(tmp_path / "twice.jsonl", AT_5, *lines))
+    assert (result.outcome, result.decided_at) == (Verdict.HEALTHY, None)
+
+
+def test_times_of_two_kinds_in_one_file_are_a_mistake(tmp_path: Path) -> None:
     """Somebody wrote the weight at 0 and the samples at the time since 1970."""
-    lines = [{**line, "at": 1.7e9 + float(str(line["at"]))} for line in both()]
-    result = replayed(config, written(tmp_path / "years.jsonl", {"at": 0, "weight": weight}, *lines))
-    assert result.outcome is (Verdict.BLIND if weight else Verdict.HEALTHY)
+    lines = [{**line, "at": 1.7e9 + float(str(line["at"]))} for line in both(until=60)]
+    found = read(str(written(tmp_path / "years.jsonl", {"at": 0, "weight": 5}, *lines)))
+    assert isinstance(found, tuple)
+    assert [wrong.line for wrong in found] == [2]
+    assert "19,676 days" in found[0].what
 
 
 def test_no_series_of_the_canary_is_never_healthy(config: Path, tmp_path: Path) -> None:
@@ -175,7 +182,7 @@ def test_without_a_weight_the_canary_has_traffic_from_its_first_sample_on(config
     result = replayed(config, written(tmp_path / "late.jsonl", *late))
     assert result.outcome is Verdict.UNHEALTHY
     assert result.decided_at is not None
-    assert 600 < result.decided_at < 700
+    assert 612 + 120 < result.decided_at < 800, "it warms up, as it was not there before"
 
 
 def test_what_the_canary_counted_before_the_file_is_not_counted(config: Path, tmp_path: Path) -> None:
@@ -187,14 +194,15 @@ def test_what_the_canary_counted_before_the_file_is_not_counted(config: Path, tm
     old = [{**line, "value": int(str(line["value"])) + 20_000} if "'500'" in str(line) else line for line in lines]
     result = replayed(config, written(tmp_path / "old.jsonl", AT_5, *old))
     assert result.outcome is Verdict.HEALTHY
-    assert (result.counts.total, result.counts.failures) == (pytest.approx(2.5 * 1785, abs=2), 0)
+    assert result.counts.total == pytest.approx(2.5 * 1785, abs=2)
+    assert result.counts.failures == 0
 
 
 def test_a_canary_that_comes_later_warms_up(config: Path, tmp_path: Path) -> None:
     """Its first two minutes are judged only for catastrophes; one that ran before is judged from the start on."""
     lines = both(lambda at: 0.1 if at < 720 else 0.0)
     late = [line for line in lines if "stable" in str(line) or float(str(line["at"])) > 600]
-    weights = ({"at": 0, "weight": 0}, {"at": 600, "weight": 5})
+    weights: tuple[Line, ...] = ({"at": 0, "weight": 0}, {"at": 600, "weight": 5})
     assert replayed(config, written(tmp_path / "late.jsonl", *weights, *late)).decided_at is None
     assert replayed(config, written(tmp_path / "early.jsonl", *weights, *lines)).decided_at is not None
 
@@ -222,8 +230,8 @@ def test_many_files_come_back_in_their_order_with_a_count(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [
-        str(written(tmp_path / f"{number}.jsonl", AT_5, *both(lambda _, bad=number % 2: 0.5 * bad, until=600)))
-        for number in range(4)
+        str(written(tmp_path / f"{number}.jsonl", AT_5, *both(rate, until=600)))
+        for number, rate in enumerate([lambda _: 0.0, lambda _: 0.5] * 2)
     ]
     assert main(["replay", "-c", str(config), *files]) == 0
     *lines, summary = capsys.readouterr().out.splitlines()
@@ -257,7 +265,7 @@ def test_every_mistake_of_every_file_is_told_with_its_line(config: Path, tmp_pat
     found = read(str(bad))
     assert isinstance(found, tuple)
     assert [wrong.line for wrong in found] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16]
-    assert all(isinstance(wrong, Wrong) and wrong.hint for wrong in found)
+    assert all(wrong.hint for wrong in found)
     with pytest.raises(SystemExit):
         main(["replay", "-c", str(config)])
 
@@ -289,19 +297,20 @@ def test_a_policy_with_a_mistake_is_told_as_ever(
 numbers = st.one_of(st.floats(), st.integers(-5, 10**9), st.sampled_from(["NaN", "Infinity", "-Inf"]))
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     values=st.lists(numbers, max_size=30),
-    times=st.lists(st.floats(0, 2000), min_size=30, max_size=30, unique=True),
+    times=st.lists(st.integers(0, 2_000_000), min_size=30, max_size=30, unique=True),
     weight=st.sampled_from([0, 1, 50, 100]),
 )
 def test_whatever_is_recorded_there_is_one_of_four_outcomes(
-    tmp_path_factory: pytest.TempPathFactory, values: list[object], times: list[float], weight: float
+    tmp_path_factory: pytest.TempPathFactory, values: list[object], times: list[int], weight: float
 ) -> None:
     """NaN, infinity, counters that fall: nothing breaks, and the JSON is JSON."""
     folder = tmp_path_factory.mktemp("any")
     (folder / "rollout.yml").write_text(POLICY)
     lines = [
-        counted(at, ("canary", "stable")[place % 2], ("200", "500")[place % 3 == 0], value)
+        counted(at / 1000, ("canary", "stable")[place % 2], ("200", "500")[place % 3 == 0], value)
         for place, (at, value) in enumerate(zip(sorted(times), values, strict=False))
     ]
     result = replayed(folder / "rollout.yml", written(folder / "any.jsonl", {"at": 0, "weight": weight}, *lines))

@@ -133,6 +133,8 @@ class World:
     failing_checks: bool = False
     monitoring_down: bool = False
     scraping_stopped: bool = False
+    query_values: dict[str, float] = field(default_factory=dict)
+    """What a query gives, at every moment; others give nothing."""
     agenda: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
     """What else happens, and when."""
     series: defaultdict[tuple[str, str, str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
@@ -410,6 +412,25 @@ class SimulatedSource:
             if inside and selector.matches("http_requests_total", labels):
                 found.append(Series(labels=labels, samples=inside))
         return tuple(found)
+
+    def histogram(self, selector: Selector, *, since: datetime, until: datetime) -> tuple[Series, ...]:
+        """See Source. Nobody counts durations in this world."""
+        if self._world.monitoring_down:
+            raise SourceUnavailable("connection refused")
+        return ()
+
+    def values(self, query: str, *, since: datetime, until: datetime, step: timedelta) -> tuple[Sample, ...]:
+        """See Source. What the world has set for the query, at each step."""
+        world = self._world
+        if world.monitoring_down:
+            raise SourceUnavailable("connection refused")
+        at, found = until, list[Sample]()
+        while at > since:
+            value = world.query_values.get(query)
+            if value is not None and at <= world.now:
+                found.append(Sample(at=at, value=value))
+            at -= step
+        return tuple(reversed(found))
 
     def diagnose(self, selectors: tuple[Selector, ...], *, now: datetime) -> Iterator[Finding]:
         """See Source."""

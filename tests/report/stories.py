@@ -40,7 +40,7 @@ from rollout.core.events import (
     RolledBack,
     Started,
 )
-from rollout.core.gates import FailureGate
+from rollout.core.gates import FailureGate, Gate
 from rollout.core.machine import Observation, decide
 from rollout.core.plan import NOTHING, Plan, Step, Weight
 from rollout.core.release import Release
@@ -135,6 +135,7 @@ class Story:
                 timeline=self._timeline(),
                 canary_release=self.release.tag,
                 stable_release=self.stable.tag if self.stable is not None else "",
+                now=self.now,
             )
             for gate in self.plan.gates
         }
@@ -217,7 +218,8 @@ class Story:
 
         return Counters(total=one("total"), failures=one("failures"))
 
-    def _reading(self, gate: FailureGate) -> Reading:
+    def _reading(self, gate: Gate) -> Reading:
+        assert isinstance(gate, FailureGate), "no other gate has made-up traffic"
         return Reading(gate=gate, canary=self._series("canary", gate), stable=self._series("stable", gate))
 
     def _timeline(self) -> Timeline:

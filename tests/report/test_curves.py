@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.analysis.blocks import Block
+from rollout.analysis.blocks import Block, Part
 from rollout.core.plan import Weight
-from rollout.core.verdict import Counts
 from rollout.report.curves import failing, nice_ceiling, of_canary, of_stable, time_step, traffic
 from rollout.report.plot import LEFT, MOST_LANES, RIGHT, WIDTH, Mark, TimeAxis, lanes, short
 from tests.report.stories import NOON, SECOND
@@ -25,9 +24,9 @@ def blocks(draw: st.DrawFn) -> tuple[Block, ...]:
     for _ in range(draw(st.integers(0, 150))):
         before, at = at, at + draw(st.integers(1, 90)) * SECOND
         total = draw(st.sampled_from((0, 0, 1, 3, 30, 500)))
-        counts = Counts(total=total, failures=draw(st.integers(0, total)))
+        part = Part(total, draw(st.integers(0, total)), 7, 0)
         weight = Weight(draw(st.sampled_from((0, 5, 5, 5, 100))))
-        made.append(Block(since=before, at=at, weight=weight, canary=counts, stable=Counts(total=7)))
+        made.append(Block(since=before, at=at, weight=weight, whole=part, parts=(part,)))
     return tuple(made)
 
 
@@ -56,8 +55,8 @@ def test_an_idle_time_is_a_gap_and_no_zero() -> None:
             since=NOON + index * SECOND,
             at=NOON + (index + 1) * SECOND,
             weight=Weight(5),
-            canary=Counts(total=50 if index < 10 or index >= 70 else 0),
-            stable=Counts(),
+            whole=(part := Part(50 if index < 10 or index >= 70 else 0)),
+            parts=(part,),
         )
         for index in range(80)
     ]

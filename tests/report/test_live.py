@@ -60,7 +60,7 @@ def test_a_rollback_shows_the_gate_that_did_it() -> None:
     text = shown(bad(), 120)
     assert "✗ unhealthy  18.2 % of 66  0.42 % of 4,736  ████████ 100 %" in text
     assert "✗ 5 %" in text
-    assert text.count("at most once in 240 rollouts") == 1
+    assert text.count("at most once in 290 rollouts") == 1
     assert "rollout pause" not in text
 
 
