@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rollout.analysis.dispersion import NO_SCATTER, Scatter
 from rollout.core.plan import NOTHING, Weight
@@ -48,8 +48,7 @@ class Timeline:
         return tuple(moments)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Requests and failures of both versions that may be compared: of one route, or of all of them."""
 
     canary_total: float = 0.0

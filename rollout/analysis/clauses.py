@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -89,9 +89,11 @@ class _Standing:
 
     processes: Mapping[str, EProcess]
     scatter: Scatter
-    case: Case
+    dispersion: float
     highest: float = 1.0
     """The highest value that the gate's e-value has had."""
+    kind: Kind | None = None
+    blocks: int = 0
 
 
 class Weighing:
@@ -123,7 +125,7 @@ class Weighing:
         self._standing = _Standing(
             processes={name: EProcess.of(witness.bets) for name, witness in self._witnesses.items()},
             scatter=history,
-            case=Case(dispersion=history.dispersion(otherwise=dispersion)),
+            dispersion=history.dispersion(otherwise=dispersion),
         )
         self.blocks: list[Block] = []
         """What was weighed so far."""
@@ -131,44 +133,54 @@ class Weighing:
     @property
     def case(self) -> Case:
         """What the blocks so far say."""
-        return self._standing.case
+        return self._case(self._standing)
 
     def add(self, block: Block) -> Case:
-        """Weigh the next block, and keep it."""
+        """Weigh the next block, and keep it; what all of them say by now."""
         self._standing = self._after(block)
         self.blocks.append(block)
-        return self._standing.case
+        return self.case
 
     def peek(self, block: Block) -> Case:
         """What they would say together with a block that is not closed yet."""
-        return self._after(block).case
+        return self._case(self._after(block))
 
-    def _after(self, block: Block) -> _Standing:
-        before = self._standing
-        scattered = before.scatter + block.scatter if block.scatter.failures else before.scatter
-        processes = before.processes if block.shifted else self._processes(block)
-        highest, kind, blocks = before.highest, before.case.kind, before.case.blocks
-        if not block.shifted:
-            for clause in self._clauses:
-                value = _strength(clause, processes)
-                if value > highest and (clause.kind is not Kind.EMERGENCY or self._is_emergency(block)):
-                    highest, kind, blocks = value, clause.kind, len(self.blocks) + 1
-        case = Case(
-            log_e=math.log(highest),
-            kind=kind,
-            blocks=blocks,
+    def _case(self, standing: _Standing) -> Case:
+        processes = standing.processes
+        return Case(
+            log_e=math.log(standing.highest),
+            kind=standing.kind,
+            blocks=standing.blocks,
             log_over_limit=_log(processes, "limit"),
             log_regression=math.log(max(_strength(self._held, processes), 1e-300)) if self._held else 0.0,
             log_kept=min((_log(processes, name) for name in self._keepers), default=0.0),
-            dispersion=scattered.dispersion(otherwise=self._otherwise),
+            dispersion=standing.dispersion,
         )
-        return _Standing(processes, scattered, case, highest)
+
+    def _after(self, block: Block) -> _Standing:
+        before = self._standing
+        scattered, dispersion = before.scatter, before.dispersion
+        if block.scatter.failures:
+            scattered += block.scatter
+            dispersion = scattered.dispersion(otherwise=self._otherwise)
+        if block.shifted:
+            return replace(before, scatter=scattered, dispersion=dispersion)
+        processes = self._processes(block)
+        highest, kind, blocks = before.highest, before.kind, before.blocks
+        for clause in self._clauses:
+            first, share = clause.witnesses[0]
+            if processes[first].value * share <= highest:  # most often the first witness has nothing to say
+                continue
+            value = _strength(clause, processes)
+            if value > highest and (clause.kind is not Kind.EMERGENCY or self._is_emergency(block)):
+                highest, kind, blocks = value, clause.kind, len(self.blocks) + 1
+        return _Standing(processes, scattered, dispersion, highest, kind, blocks)
 
     def _processes(self, block: Block) -> Mapping[str, EProcess]:
         """Every e-process after the block. Bets are made beforehand: with the dispersion that was known by then."""
         before = self._standing
         processes = dict(before.processes)
-        dispersion, warm, cold = before.case.dispersion, block.judged, block.whole
+        dispersion, warm, cold = before.dispersion, block.judged, block.whole
         weight, alone = block.weight.percent, block.weight == EVERYTHING
         for name, witness in self._witnesses.items():
             seen = cold if witness.cold else warm

@@ -6,7 +6,9 @@ label set is lost (prometheus/prometheus#1673, #3886), and they extrapolate, so 
 
 from __future__ import annotations
 
+import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,14 +42,14 @@ def growth(series: Series, *, since: datetime, until: datetime) -> float:
     The last sample at or before `since` is the base; without one, the first value is. A value that falls is a reset
     and counts in full. NaN and negative values are passed over, as no counter can have them.
     """
-    base: float | None = None
-    grown = 0.0
-    for sample in series.samples:
-        if sample.at > until:
-            break
-        if not 0 <= sample.value < math.inf:
-            continue
-        if base is not None and sample.at > since:
-            grown += sample.value - base if sample.value >= base else sample.value
-        base = sample.value
-    return grown
+    samples = series.samples
+    begin = bisect_right(samples, since, key=_moment)
+    end = bisect_right(samples, until, lo=begin, key=_moment)
+    while begin and not 0 <= samples[begin - 1].value < math.inf:
+        begin -= 1
+    values = [sample.value for sample in samples[max(0, begin - 1) : end] if 0 <= sample.value < math.inf]
+    return sum(after - before if after >= before else after for before, after in itertools.pairwise(values))
+
+
+def _moment(sample: Sample) -> datetime:
+    return sample.at

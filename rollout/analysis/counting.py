@@ -207,8 +207,10 @@ class Channel:
         """What it grew by between two scrapes."""
         cell = self._counting.cell(at)
         total, failures = self._weights
-        cell.since = min(since, cell.since)
-        cell.until = max(at, cell.until)
+        if since < cell.since:  # noqa: PLR1730  (this line and the next run for every sample)
+            cell.since = since
+        if at > cell.until:  # noqa: PLR1730
+            cell.until = at
         if total:
             cell.saw.add(self._version)
         if not amount:
@@ -258,7 +260,7 @@ class Counting:
         self._newest = -1
         self._first: dict[Version, float] = {}
         self.newest: dict[Version, float] = {}
-        """The newest scrape of each version after the start."""
+        """The newest scrape of each version; of the canary after the start, as an earlier one may have left samples."""
 
     def channel(
         self,
@@ -293,10 +295,11 @@ class Counting:
             instance.warm = joined + self._warm_up
 
     def scraped(self, version: Version, *, first: float | None, last: float) -> None:
-        """A counter of requests was scraped, after the start first and last at these moments."""
+        """A counter of requests was scraped, the first time after the start and the last time at these moments."""
+        if version == "stable" or first is not None:
+            self.newest[version] = max(last, self.newest.get(version, -math.inf))
         if first is None:
             return
-        self.newest[version] = max(last, self.newest.get(version, -math.inf))
         self._first[version] = min(first, self._first.get(version, math.inf))
         if version == "canary" and self.origin is None:
             self._lay(min(first, self.expected))
@@ -318,11 +321,11 @@ class Counting:
         """The cell that holds a moment; the first one after the start holds what came before its edge as well."""
         assert self.origin is not None
         index = math.ceil((at - self.origin) / self._interval) - 1
-        if at > self.start:
-            index = max(0, index)
-            self._newest = max(self._newest, index)
-        else:
+        if at <= self.start:
             index = min(-1, index)
+        elif index < 0:
+            index = 0
+        self._newest = max(self._newest, index)
         cell = self._cells.get(index)
         if cell is None:
             cell = self._cells[index] = _Cell()

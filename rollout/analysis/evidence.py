@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollout.analysis.blocks import Part
 
@@ -75,8 +74,7 @@ class RatioBets:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class EProcess:
+class EProcess(NamedTuple):
     """Bets on every alternative, begun at several moments, so that a good past does not hide a late fault.
 
     What has not been bet yet counts as it is; without the cap, the expectation at the boundary is exactly 1.
@@ -113,10 +111,12 @@ class EProcess:
         else:
             exp, cap = math.exp, BLOCK_CAP
             bets = [(bet + part) * exp(grown if grown < cap else cap) for bet, grown in zip(self.bets, growth)]  # noqa: B905  (as many)
-            if max(bets) > _CEILING:
-                bets = [min(bet, _CEILING) for bet in bets]
+        value = purse + sum(bets)
+        if value > _CEILING:
+            bets = [min(bet, _CEILING) for bet in bets]
+            value = min(value, _CEILING)
         shifts = self.shifts + 1 if self.blocks and weight != self.weight else self.shifts
-        return EProcess(tuple(bets), purse, self.blocks + 1, shifts, weight, purse + sum(bets))
+        return EProcess(tuple(bets), purse, self.blocks + 1, shifts, weight, value)
 
     def _stake(self, weight: float) -> float:
         """What is bet anew before the block: half at the first canary traffic, a quarter spread over the blocks with

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollout.analysis.blocks import Block, Part, Timeline, Version
 from rollout.analysis.clauses import Case, Weighing
@@ -130,11 +130,9 @@ class Trial:
         step = Part()
         if timeline.seen_at is not None:
             at = bisect_right(self._ends, timeline.seen_at)
-            before = self._sums[at - 1].judged if at else (0.0,) * 4
+            before = self._sums[at - 1].judged if at else Part()
             step = Part(*(now - then for now, then in zip(sums.judged, before, strict=True)))
-        return Totals(
-            whole=Part(*sums.whole), judged=Part(*sums.judged), step=step, busy=sums.busy, overfull=sums.overfull
-        )
+        return Totals(whole=sums.whole, judged=sums.judged, step=step, busy=sums.busy, overfull=sums.overfull)
 
     def _fit(self, block: Block) -> Block:
         """A block that began before the bucket was chosen is no evidence, as the choice rests on it."""
@@ -203,50 +201,47 @@ class Trial:
 class _Feed:
     """A series that is handed to its channel look by look."""
 
-    __slots__ = ("_at", "_channel", "_samples")
+    __slots__ = ("_at", "_channel", "_samples", "_times")
 
     def __init__(self, channel: Channel, series: Series) -> None:
         self._channel = channel
-        self._samples = [(sample.at.timestamp(), sample.value) for sample in series.samples]
+        self._times = [sample.at.timestamp() for sample in series.samples]
+        self._samples = list(zip(self._times, [sample.value for sample in series.samples], strict=True))
         self._at = 0
         if self._samples:
             channel.expect(self._samples)
 
     def advance(self, until: float) -> None:
-        samples, begin = self._samples, self._at
-        if begin == len(samples) or samples[begin][0] > until:
+        times, begin = self._times, self._at
+        if begin == len(times) or times[begin] > until:
             return
-        end = bisect_right(samples, until, lo=begin, key=_time) if samples[-1][0] > until else len(samples)
-        self._at = end
-        self._channel.take(samples[begin:end])
+        self._at = end = bisect_right(times, until, lo=begin)
+        self._channel.take(self._samples[begin:end])
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    whole: tuple[float, ...]
-    judged: tuple[float, ...]
+class _Sums(NamedTuple):
+    whole: Part
+    judged: Part
     busy: int
     overfull: int
 
 
-_NOTHING: Final = _Sums((0.0,) * 4, (0.0,) * 4, 0, 0)
+_NOTHING: Final = _Sums(Part(), Part(), 0, 0)
 
 
 def _added(sums: _Sums, block: Block) -> _Sums:
-    whole, judged = block.whole, Part() if block.shifted else block.judged
-    a, b, c, d = sums.whole
-    e, f, g, h = sums.judged
+    whole = block.whole
     served = whole.canary_total or whole.stable_total or block.overfull
     return _Sums(
-        (a + whole.canary_total, b + whole.canary_failures, c + whole.stable_total, d + whole.stable_failures),
-        (e + judged.canary_total, f + judged.canary_failures, g + judged.stable_total, h + judged.stable_failures),
+        _plus(sums.whole, whole),
+        sums.judged if block.shifted else _plus(sums.judged, block.judged),
         sums.busy + bool(served),
         sums.overfull + block.overfull,
     )
 
 
-def _time(sample: tuple[float, float]) -> float:
-    return sample[0]
+def _plus(one: Part, other: Part) -> Part:
+    return Part(one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3])
 
 
 def _versions(reading: Reading) -> tuple[tuple[Version, Counters], ...]:

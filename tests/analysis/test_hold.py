@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from rollout.analysis.readings import Reading
 from rollout.core.verdict import Verdict
-from tests.analysis.traffic import (
-    gate,
-)
+from tests.analysis.traffic import counters, gate, judged, plan, timeline
 from tests.analysis.verdicts import one
 
 
@@ -33,3 +32,10 @@ def test_a_canary_within_the_allowed_ratio_is_no_catastrophe_however_much_fails(
     result = one([(100, 40)] * 120, [(1900, 570)] * 120, subject=gate(ratio=1.5))
     assert result.verdict is Verdict.HEALTHY
     assert one([(100, 60)] * 120, [(1900, 570)] * 120, subject=gate(ratio=1.5)).verdict is Verdict.UNHEALTHY
+
+
+def test_a_stable_release_that_was_last_scraped_just_before_the_start_is_known() -> None:
+    """The first look comes sooner than the first scrape after the start: nothing is missing."""
+    before = counters([(90, 0), (90, 0)], instance="one", first=-2.5)
+    given = Reading(gate=gate(), canary=counters([(0, 0)], instance="two", first=-0.7), stable=before)
+    assert judged(given, policy=plan(), when=timeline((0, 0)), now=0.4).verdict is Verdict.HEALTHY
