@@ -20,8 +20,8 @@ from rollout.cli.opening import now, open_service
 from rollout.config import Configuration
 from rollout.core.gates import FailureGate, LatencyGate, QueryGate
 from rollout.core.plan import Plan
-from rollout.engine import read_gates
 from rollout.errors import ConfigurationError
+from rollout.reading import read_gates
 from rollout.report.foresight import foresight_view
 from rollout.report.timetable import timetable_view
 from rollout.settings import parse_percent

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rollout import compose, engine
+from rollout import compose
 from rollout.analysis.counters import Sample, Series
 from rollout.analysis.readings import Reading
 from rollout.cli.opening import Opened, now, open_service
@@ -21,6 +21,7 @@ from rollout.core.state import State, fold
 from rollout.errors import ConfigurationError, SourceUnavailable
 from rollout.journals.file import FileJournal
 from rollout.metrics.base import Source
+from rollout.reading import QUERY_DELAY, read_gates
 from rollout.replay.lines import QUERY, sample_line, weight_line
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _recorded(source: Source, plan: Plan, gate: Gate, window: Window) -> Iterato
         yield from _values(source, gate, plan.interval, window)
         return
     alone = replace(plan, gates=(gate,))
-    reading, *_ = engine.read_gates(source, alone, start=window.since, until=window.until, clock=lambda: window.until)
+    reading, *_ = read_gates(source, alone, start=window.since, until=window.until, clock=lambda: window.until)
     if reading.problem:
         raise SourceUnavailable(f"gate {gate.name}: {reading.problem}")
     yield from _series(gate, _ours(reading, window))
@@ -178,7 +179,7 @@ def _series(gate: FailureGate | LatencyGate, reading: Reading) -> Iterator[tuple
 
 def _values(source: Source, gate: QueryGate, interval: timedelta, window: Window) -> Iterator[tuple[str, Series]]:
     for version in ("canary", "stable"):
-        until = window.until - engine.QUERY_DELAY
+        until = window.until - QUERY_DELAY
         values = source.values(gate.of(version), since=window.since, until=until, step=interval)
         if values:
             yield QUERY, Series(labels={"gate": gate.name, "version": version}, samples=values)

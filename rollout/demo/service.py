@@ -5,9 +5,12 @@ It answers like a service with a model provider behind it, and fails as often as
     PORT=8080          where it listens
     RELEASE=v1         sent back in the header X-Release
     LATENCY_MS=20      median time of an answer
+    TOKEN_MS=20        pause after each word of a streamed answer
     FAIL_HTTP=0.05     share of requests answered 500
     FAIL_LLM=0.2       share of model calls that fail; the user gets an apology, and a counter grows
     UNHEALTHY=1        the health check never becomes green
+    BALLAST_MB=40      memory that is held for nothing
+    EXIT_AFTER_S=3     ends with an error that long after its start, as a process with a slow fault does
     SEED=7             makes the failures repeatable
 
 It must not import anything of the project.
@@ -21,7 +24,9 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,7 +35,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WORDS = ("The", " release", " you", " talk", " to", " answers", " with", " eight", " words.")
@@ -48,6 +53,10 @@ class Behaviour:
     fail_http: float = 0.0
     fail_llm: float = 0.0
     healthy: bool = True
+    token_s: float = 0.02
+    ballast: int = 0
+    """Bytes."""
+    exit_after_s: float | None = None
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> Behaviour:
@@ -57,7 +66,30 @@ class Behaviour:
             fail_http=float(env.get("FAIL_HTTP", "0")),
             fail_llm=float(env.get("FAIL_LLM", "0")),
             healthy=not env.get("UNHEALTHY"),
+            token_s=float(env.get("TOKEN_MS", "20")) / 1000,
+            ballast=int(env.get("BALLAST_MB", "0")) << 20,
+            exit_after_s=float(env["EXIT_AFTER_S"]) if env.get("EXIT_AFTER_S") else None,
         )
+
+
+@dataclass
+class Durations:
+    """One histogram of Prometheus' classic kind."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    seconds: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.buckets[bisect.bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        below = 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.buckets, strict=True):
+            below += count
+            yield f'{name}_bucket{{{labels},le="{bound}"}} {below}'
+        yield f"{name}_sum{{{labels}}} {self.seconds:.6f}"
+        yield f"{name}_count{{{labels}}} {below}"
 
 
 @dataclass
@@ -66,13 +98,11 @@ class Counts:
 
     requests: Counter[tuple[int, str]] = field(default_factory=Counter)
     llm: Counter[str] = field(default_factory=Counter)
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    seconds: float = 0.0
+    durations: dict[tuple[int, str], Durations] = field(default_factory=dict)
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         self.requests[code, route] += 1
-        self.buckets[bisect.bisect_left(BUCKETS, seconds)] += 1
-        self.seconds += seconds
+        self.durations.setdefault((code, route), Durations()).observe(seconds)
 
     def text(self) -> str:
         """The counters in Prometheus' text format. Who the service is, the scrape configuration adds."""
@@ -83,15 +113,11 @@ class Counts:
         ]
         lines += ["# TYPE llm_requests_total counter"]
         lines += [f'llm_requests_total{{outcome="{outcome}"}} {count}' for outcome, count in sorted(self.llm.items())]
-        lines += ["# TYPE http_request_duration_seconds histogram"]
-        below = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.buckets, strict=True):
-            below += count
-            lines.append(f'http_request_duration_seconds_bucket{{le="{bound}"}} {below}')
-        lines += [
-            f"http_request_duration_seconds_sum {self.seconds:.6f}",
-            f"http_request_duration_seconds_count {below}",
-        ]
+        name = "http_request_duration_seconds"
+        lines += [f"# TYPE {name} histogram"]
+        for (code, route), durations in sorted(self.durations.items()):
+            lines += durations.lines(name, f'code="{code}",route="{route}"')
+        lines += ["# TYPE process_resident_memory_bytes gauge", f"process_resident_memory_bytes {resident_bytes()}"]
         return "\n".join(lines) + "\n"
 
 
@@ -198,8 +224,17 @@ class Chat:
         if "text/event-stream" not in request.headers.get("accept", ""):
             return json_answer(200, {"answer": "".join(WORDS)})
         tokens = int(request.number("tokens", len(WORDS), most=10_000))
-        pause_s = request.number("pause_ms", 20, most=10_000) / 1000
+        pause_s = request.number("pause_ms", self.behaviour.token_s * 1000, most=10_000) / 1000
         return Answer(200, "text/event-stream", pieces=stream(tokens, pause_s=pause_s))
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds, where Linux tells it; else 0."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return 0
 
 
 def json_answer(status: int, content: dict[str, str]) -> Answer:
@@ -253,18 +288,26 @@ async def send(writer: asyncio.StreamWriter, answer: Answer, *, release: str) ->
     await writer.drain()
 
 
-async def main(env: Mapping[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT; then answers under way get a second to end."""
-    chat = Chat(Behaviour.of(env), random.Random(env.get("SEED")))  # noqa: S311 - dice for faults, not for secrets
+async def main(env: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT; then answers under way get a second to end. The exit code."""
+    behaviour = Behaviour.of(env)
+    chat = Chat(behaviour, random.Random(env.get("SEED")))  # noqa: S311 - dice for faults, not for secrets
+    ballast = b"x" * behaviour.ballast
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     server = await asyncio.start_server(chat.serve, "0.0.0.0", int(env.get("PORT", "8080")))  # noqa: S104 - inside its container
-    await asked_to_stop.wait()
+    try:
+        await asyncio.wait_for(asked_to_stop.wait(), behaviour.exit_after_s)
+    except TimeoutError:
+        return 1  # as a crash does: nobody gets an answer any more
+    del ballast
     server.close()
     await chat.stop()
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main(os.environ))
+    code = asyncio.run(main(os.environ))
+    sys.exit(code)

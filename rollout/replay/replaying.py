@@ -155,8 +155,8 @@ def _with_unrecorded(judgement: Judgement, scene: Scene) -> Judgement:
         GateResult(
             gate=gate.name,
             verdict=Verdict.INCONCLUSIVE,
-            sentence="not recorded: the file holds no values of this query, so the gate takes no part "
-            "(`rollout record` writes them)",
+            sentence="not recorded: the file holds nothing of this gate, so it takes no part "
+            "(`rollout record` writes what each gate needs)",
             observe=gate.observe,
         )
         for gate in scene.unrecorded

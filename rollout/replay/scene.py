@@ -33,9 +33,9 @@ class Scene:
     """A recording, ready to be judged."""
 
     plan: Plan
-    """Without the query gates of which nothing was recorded."""
+    """Without the gates of which nothing was recorded."""
     readings: tuple[Reading, ...]
-    unrecorded: tuple[QueryGate, ...]
+    unrecorded: tuple[Gate, ...]
     timelines: tuple[Timeline, ...]
     """What was known of the traffic after each change of weight."""
     moments: tuple[datetime, ...]
@@ -64,7 +64,7 @@ class _Ground:
 
 def scene_of(recording: Recording, plan: Plan) -> Scene:
     """The recording, seen through the gates of a plan."""
-    unrecorded = tuple(gate for gate in plan.gates if isinstance(gate, QueryGate) and not _values(recording, gate))
+    unrecorded = tuple(gate for gate in plan.gates if not _is_recorded(recording, gate))
     gates = tuple(gate for gate in plan.gates if gate not in unrecorded)
     times = tuple(recording.seconds)
     first = times[0]
@@ -82,7 +82,7 @@ def scene_of(recording: Recording, plan: Plan) -> Scene:
     deployed_at = start - plan.warm_up if ran else appears or start
     readings = tuple(_reading(recording, gate, grounds) for gate in gates)
     return Scene(
-        plan=replace(plan, gates=gates),
+        plan=_with_gates(plan, gates),
         readings=readings,
         unrecorded=unrecorded,
         timelines=tuple(
@@ -149,6 +149,20 @@ def _unreleased(series: Series) -> Series:
         return series
     labels = {name: text for name, text in series.labels.items() if name != "release"}
     return Series(labels=labels, samples=series.samples)
+
+
+def _with_gates(plan: Plan, gates: tuple[Gate, ...]) -> Plan:
+    """The plan with only these gates, each of which may spend what it may in the whole plan."""
+    reduced = replace(plan, gates=gates)
+    return replace(reduced, false_rollback=plan.false_rollback * plan.budget / reduced.budget)
+
+
+def _is_recorded(recording: Recording, gate: Gate) -> bool:
+    """Whether the file holds anything of a gate, of either version."""
+    if isinstance(gate, QueryGate):
+        return bool(_values(recording, gate))
+    selectors = [selector.of(version) for selector in _requests(gate) for version in ("canary", "stable")]
+    return any(selector.matches(one.metric, one.series.labels) for one in recording.series for selector in selectors)
 
 
 def _totals(recording: Recording, gates: Iterable[Gate], version: str) -> Iterator[Series]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout import compose, engine
+from rollout import compose
 from rollout.__main__ import main
 from rollout.analysis.blocks import Timeline
 from rollout.analysis.judge import judge
@@ -26,6 +26,7 @@ from rollout.core.verdict import Verdict
 from rollout.demo.parts import prometheus
 from rollout.errors import ConfigurationError
 from rollout.journals.file import FileJournal
+from rollout.reading import read_gates
 from rollout.replay.lines import Recording, read
 from rollout.replay.replaying import Replayed, replay
 from tests.engine.simulation import Process, SimulatedSource, World, plan_of
@@ -174,7 +175,7 @@ def test_a_window_of_a_real_prometheus_is_judged_as_it_was_live(
         timeline = Timeline(start=began, deployed_at=began, seen_at=began, weights=((began, Weight(10)),))
 
         def live(at: datetime) -> Verdict:
-            readings = engine.read_gates(source, plan, start=began, until=at, clock=lambda: at)
+            readings = read_gates(source, plan, start=began, until=at, clock=lambda: at)
             judged = judge(plan, readings, timeline=timeline, canary_release="", stable_release="", now=at)
             return judged.gates[0].verdict
 

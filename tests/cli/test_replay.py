@@ -317,3 +317,13 @@ def test_whatever_is_recorded_there_is_one_of_four_outcomes(
     assert result.outcome in Verdict
     if not values:
         assert result.outcome is not Verdict.UNHEALTHY
+
+
+def test_a_gate_of_which_nothing_was_recorded_takes_no_part_and_keeps_its_budget(config: Path, tmp_path: Path) -> None:
+    """The other judges as it would in the whole plan: at a half of false_rollback."""
+    config.write_text(POLICY + POLICY[POLICY.index("  - name") :].replace("http", "grpc"))
+    result = replayed(config, written(tmp_path / "good.jsonl", AT_5, *both(lambda _: 0.001)))
+    judged, absent = result.judgement.gates
+    assert (result.outcome, result.gate) == (Verdict.HEALTHY, None)
+    assert judged.log_threshold == pytest.approx(math.log(200))
+    assert "not recorded" in absent.sentence
