@@ -36,7 +36,16 @@ class Cut:
 
 
 class NoCut(ValueError):
-    """No bound of the histogram can serve; the message says which one would."""
+    """No bound of the histogram can serve; `advice` says which one would."""
+
+    def __init__(self, why: str, advice: str = "") -> None:
+        super().__init__(f"{why}; {advice}" if advice else why)
+        self.why = why
+        self.advice = advice
+
+
+class TooFew(NoCut):
+    """Stable has served too few requests to choose a bound by."""
 
 
 def choose(
@@ -51,7 +60,7 @@ def choose(
     """
     tail = Tail(counts)
     if tail.total < NEEDED:
-        raise NoCut(f"only {tail.total:,.0f} of the {NEEDED:,} requests of stable that the choice of a bucket needs")
+        raise TooFew(f"only {tail.total:,.0f} of the {NEEDED:,} requests of stable that the choice of a bucket needs")
     factor = 1 + max_increase
     least, most = (1 - quantile) / 5, (1 - quantile) * 2.4
     shared = {bound for bound in tail.bounds if bound in known}
@@ -66,11 +75,18 @@ def choose(
         shown = _divergence(seen, share)
         if shown > gain:
             best, gain = tail.cut(bound, factor), shown
+    if best is None and tail.bounds and tail.above(tail.bounds[-1]) > 1 - quantile:
+        raise NoCut(
+            f"{tail.above(tail.bounds[-1]):.0%} of stable's requests are slower than the highest bound, "
+            f"{_seconds(tail.bounds[-1])}",
+            "bounds beyond it would serve, up to where hardly any request is slower, or a native histogram",
+        )
     if best is None:
         wanted = tail.quantile(quantile) * factor
         raise NoCut(
-            f"no bucket's bound lies where between {least:.1%} and {most:.1%} of stable's requests are slower than "
-            f"{1 / factor:.2f} of it; a bound at {_seconds(wanted)} would serve, or a native histogram"
+            f"no bucket's bound lies where between {least * 100:.3g} % and {most * 100:.3g} % of stable's requests are "
+            f"slower than {1 / factor:.2f} of it",
+            f"a bound at {_seconds(wanted)} would serve, or a native histogram",
         )
     return best
 

@@ -7,17 +7,23 @@ from datetime import datetime, timedelta
 
 from rollout.analysis.counters import Sample
 from rollout.analysis.readings import Reading
+from rollout.analysis.wording import number, percent
 from rollout.core.gates import OnQuery, QueryGate
 from rollout.core.verdict import Estimate, GateResult, Measured, Unit, Verdict
 
 OUTSIDE = "a plain limit, outside the promise of false_rollback"
 
 
-def judge_query(gate: QueryGate, reading: Reading, *, now: datetime, interval: timedelta, traffic: bool) -> GateResult:
-    """The verdict on the newest values; `traffic` is whether the canary has any. NaN and absence prove nothing."""
+def judge_query(
+    gate: QueryGate, reading: Reading, *, began: datetime, now: datetime, interval: timedelta, traffic: bool
+) -> GateResult:
+    """The verdict on the newest values; `traffic` is whether the canary has any. NaN and absence prove nothing.
+
+    What was `canary` before it `began` was another one, which may just have been taken back for such values.
+    """
     if reading.problem:
         return _result(gate, reading, Verdict.BLIND, f"the metrics cannot be had: {reading.problem}")
-    since = now - interval * (gate.scrapes + 1.5)
+    since = max(began, now - interval * (gate.scrapes + 1.5))
     canary = [sample for sample in reading.canary.values if since < sample.at <= now][-gate.scrapes :]
     if not canary or canary[-1].at <= now - 4 * interval:
         if not traffic:
@@ -50,11 +56,6 @@ def judge_query(gate: QueryGate, reading: Reading, *, now: datetime, interval: t
     return _result(gate, reading, Verdict.HEALTHY, f"{found}; {_allowed(gate)}", measured)
 
 
-def number(value: float) -> str:
-    """A value of a query, to four digits."""
-    return f"{value:,.4g}"
-
-
 def _breaks(gate: QueryGate, sample: Sample, stable: dict[datetime, float]) -> bool | None:
     """Whether a value breaks the limit; None where that cannot be said."""
     if math.isnan(sample.value):
@@ -75,7 +76,7 @@ def _allowed(gate: QueryGate) -> str:
         return f"allowed is at most {number(gate.max)}"
     if gate.min is not None:
         return f"allowed is at least {number(gate.min)}"
-    return f"allowed is at most {gate.max_increase or 0.0:.0%} above stable's"
+    return f"allowed is at most {percent(gate.max_increase or 0.0)} above stable's"
 
 
 def _against(gate: QueryGate, stable: float | None) -> str:

@@ -71,9 +71,9 @@ def allowance(gate: FailureGate | LatencyGate, cut: Cut | None) -> str:
     if isinstance(gate, LatencyGate):
         effect = ""
         if cut is not None:
-            low, high = cut.tolerance
-            effect = f" (these buckets show it from {low:.0%} to {high:.0%} on)" if high - low >= 0.005 else ""
-        return f"allowed is a p{gate.quantile * 100:g} at most {gate.max_increase:.0%} above stable's{effect}"
+            low, high = (f"{part * 100:,.0f}" for part in cut.tolerance)
+            effect = f" (with these buckets, in effect {low} % to {high} %)" if low != high else ""
+        return f"allowed is a p{gate.quantile * 100:g} at most {percent(gate.max_increase)} above stable's{effect}"
     limits = []
     if gate.max is not None:
         limits.append(percent(gate.max))
@@ -128,8 +128,9 @@ def _share(failures: float, total: float, *, unit: str = " requests") -> str:
 
 
 def duration(value: float) -> str:
-    """A duration of requests, in a unit that suits it."""
-    return f"{value * 1000:,.3g} ms" if value < 1 else f"{value:,.3g} s"
+    """A duration of requests in seconds, in a unit that suits it, to three digits and never in powers of ten."""
+    number, unit = (value * 1000, "ms") if value < 0.9995 else (value, "s")
+    return f"{number:,.0f} {unit}" if number >= 99.95 or number == 0 else f"{plain(number)} {unit}"
 
 
 def rarity(log_e: float) -> str:
@@ -142,11 +143,30 @@ def rarity(log_e: float) -> str:
 
 
 def percent(rate: float) -> str:
-    """A ratio in percent: one decimal from 10 % on, two significant digits below."""
+    """A ratio in percent: one decimal from 10 % on, two significant digits below; 100 % is all, never nearly all."""
     value = rate * 100
-    digits = 1 if value >= 10 or value == 0 else 1 - math.floor(math.log10(value))
-    text = f"{value:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+    if 99.9 < value < 100:
+        value = 99.9
+    return f"{plain(value, digits=2) if value < 10 else _short(f'{value:,.1f}')} %"
+
+
+def plain(value: float, *, digits: int = 3) -> str:
+    """A number with so many significant digits at least, written out; NaN and infinity by their names."""
+    if not value:
+        return "0"
+    if not math.isfinite(value):
+        return str(value)
+    return _short(f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}")
+
+
+def number(value: float) -> str:
+    """A value of a query, to four digits at least."""
+    return plain(value, digits=4)
+
+
+def _short(text: str) -> str:
+    """Without the zeros that say nothing."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def clock(moment: datetime) -> str:

@@ -36,9 +36,10 @@ def _text(found: Evidence, differing: tuple[str, ...]) -> Iterator[str]:
     against = f" against {found.stable_release}" if found.stable_release else ""
     yield f"rollout {found.rollout}: {found.canary_release}{against}"
     yield f"{verdict_words(judgement.verdict)} at {stamp(found.now)}"
+    gates = {gate.name: gate for gate in found.plan.gates}
     for result in judgement.gates:
         yield ""
-        yield from gate_lines(result)
+        yield from gate_lines(result, gates.get(result.gate))
     yield ""
     if not differing:
         yield "Judged anew from this file: the same in every bit."

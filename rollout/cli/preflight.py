@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import assert_never
 
+from rollout.analysis.histograms import NoCut, TooFew, choose
+from rollout.analysis.trial import by_bound
 from rollout.cli.opening import now
 from rollout.config import Configuration
 from rollout.core.finding import Finding, Severity
@@ -13,6 +15,7 @@ from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
 from rollout.core.selector import Selector
 from rollout.errors import SourceUnavailable
 from rollout.metrics.base import Source
+from rollout.reading import LOOK_BACK
 from rollout.targets.base import Target
 
 
@@ -29,6 +32,45 @@ def findings_of(configuration: Configuration, target: Target, source: Source) ->
     for gate in configuration.plan.gates:
         if isinstance(gate, QueryGate):
             yield _query(gate, source, configuration.plan.interval)
+        elif isinstance(gate, LatencyGate):
+            yield from _bucket(gate, source)
+
+
+def _bucket(gate: LatencyGate, source: Source) -> Iterator[Finding]:
+    """Which bucket would serve by what stable has served lately; where there is no answer, that was told before."""
+    subject = f"bucket of {gate.name}"
+    until = now()
+    try:
+        stable = source.histogram(gate.histogram.of("stable"), since=until - LOOK_BACK, until=until)
+    except SourceUnavailable:
+        return
+    if not stable:
+        return
+    try:
+        cut = choose(by_bound(stable, until=until), quantile=gate.quantile, max_increase=gate.max_increase)
+    except TooFew as few:
+        yield Finding(
+            subject=subject,
+            severity=Severity.WARNING,
+            message=f"{few} in the last hour",
+            hint="It is chosen as soon as there are that many; until then nothing is judged by it.",
+        )
+    except NoCut as none:
+        then = "the gate will not apply" if gate.if_present else "the gate will hold the rollout"
+        yield Finding(
+            subject=subject,
+            severity=Severity.WARNING,
+            message=f"{none.why}: {then}",
+            hint=f"{none.advice[:1].upper()}{none.advice[1:]}.",
+        )
+    else:
+        low, high = (f"{part * 100:.0f}" for part in cut.tolerance)
+        yield Finding(
+            subject=subject,
+            severity=Severity.OK,
+            message=f"a request is slow above {cut.bound:g} s, which shows {low} to {high} % more than stable's; "
+            f"allowed are {gate.max_increase * 100:.0f} %",
+        )
 
 
 def _query(gate: QueryGate, source: Source, interval: timedelta) -> Finding:

@@ -140,6 +140,9 @@ def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
         return _back(Cause.ORDERED, f"ordered by {state.abort}", _noted(state, seen, now))
     if state.judgement is not None and state.judgement.verdict is Verdict.UNHEALTHY:
         return _back(Cause.UNHEALTHY, state.judgement.reason)
+    found = _instances(state, seen, now)
+    if too_many(state, seen.canary_restarts):
+        return _back(Cause.RESTARTED, found.sentence, _noted(state, seen, now, always=True))
     if seen.canary_dead:
         return _back(Cause.CANARY_DIED, "the canary was started and no longer runs", _noted(state, seen, now))
     if seen.weight is not None and seen.canary_digest is None:
@@ -147,10 +150,8 @@ def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
     if seen.canary_digest is not None and seen.canary_digest != state.release.digest:
         because = f"the canary runs {seen.canary_digest[:19]}, and the release is {state.release.digest[:19]}"
         return _back(Cause.WRONG_IMAGE, because)
-    found = _instances(state, seen, now)
     if found.verdict is Verdict.UNHEALTHY:
-        cause = Cause.RESTARTED if too_many(state, seen.canary_restarts) else Cause.UNREADY
-        return _back(cause, found.sentence, _noted(state, seen, now, always=True))
+        return _back(Cause.UNREADY, found.sentence, _noted(state, seen, now, always=True))
     judged = seen.judgement
     if judged is not None and judged.verdict is Verdict.UNHEALTHY:
         return _back(Cause.UNHEALTHY, judged.reason, _noted(state, seen, now, always=True))
@@ -351,13 +352,29 @@ def _next_look(interval: timedelta, judged: Judgement | None, now: datetime) -> 
 
 
 def _noted(state: State, seen: Observation, now: datetime, *, always: bool = False) -> tuple[Event, ...]:
-    """What was seen of the instances as an event, where it is news; so the verdict, or where a decision rests on it."""
+    """What was seen of the instances as an event, where it is news; so the verdict, or where a decision rests on it.
+
+    Once the soak is over, what keeps the step from ending is news now and then.
+    """
     noted: tuple[Event, ...] = (_instances_seen(seen, now),) if _instances_changed(state, seen) else ()
     judged = seen.judgement
     if judged is None:
         return noted
-    news = state.judgement is None or state.judgement.verdict is not judged.verdict
+    news = state.judgement is None or state.judgement.verdict is not judged.verdict or _holds_on(state, judged, now)
     return (*noted, Judged(at=now, step=state.step, judgement=judged)) if news or always else noted
+
+
+def _holds_on(state: State, judged: Judgement, now: datetime) -> bool:
+    """Whether a verdict that keeps a step from ending is to be told: first after the soak, then ever more rarely.
+
+    Each time the hold has lasted twice as long as when it was told before, as its reason may be another by then.
+    """
+    soaked_at = state.soaked_at
+    if judged.verdict is Verdict.HEALTHY or soaked_at is None or now < soaked_at:
+        return False
+    if state.judged_at is None or state.judged_at < soaked_at:
+        return True
+    return now >= state.judged_at + max(state.judged_at - soaked_at, state.plan.interval)
 
 
 def _instances_changed(state: State, seen: Observation) -> bool:

@@ -31,6 +31,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -231,8 +232,7 @@ class Chat:
 def resident_bytes() -> int:
     """The memory that this process holds, where Linux tells it; else 0."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
     except FileNotFoundError:
         return 0
 

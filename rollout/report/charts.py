@@ -8,16 +8,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from rollout.analysis.blocks import Block
 from rollout.analysis.wording import percent
 from rollout.core.events import Event
-from rollout.core.gates import FailureGate
+from rollout.core.gates import FailureGate, LatencyGate
 from rollout.core.plan import Weight
 from rollout.report.curves import Bin, failing, of_canary, of_stable, traffic
 from rollout.report.decided import Decided
+from rollout.report.durations import Quantile
 from rollout.report.markup import NONE, Html, joined, tag, text
+from rollout.report.measures import quantile_name, seconds
 from rollout.report.plot import (
     RIGHT,
     WIDTH,
@@ -35,8 +37,7 @@ from rollout.report.words import clock, one_line, share
 _GAP: Final = 40.0
 _TITLE: Final = 26.0
 _CLEANING: Final = frozenset({"retired", "discarded"})
-_Said = Callable[[str, Bin], str]
-_Value = Callable[[Bin], float]
+_Point = TypeVar("_Point", bound=Bin)
 _SIDES: Final = (("stable", of_stable), ("canary", of_canary))
 
 
@@ -116,6 +117,92 @@ def failures_chart(
     return _svg(bottom + 24, "Failure rates over time", (drawn, *body, time_labels(axis, bottom)))
 
 
+def latency_chart(
+    axis: TimeAxis,
+    marks: Sequence[Mark],
+    gates: Sequence[LatencyGate],
+    blocks: Mapping[str, Sequence[Block]],
+    quantiles: Mapping[str, Mapping[str, Sequence[Quantile]]],
+    bounds: Mapping[str, float],
+) -> Html:
+    """For each gate the quantile of both versions, and the share of slow requests that the canary is judged by.
+
+    `bounds` says from which duration in seconds on a request of the canary is slow, gate by gate, where that is known.
+    """
+    top = lanes_height(axis, marks) + _TITLE + 8
+    body: list[Html] = []
+    bottom = top
+    for gate in gates:
+        long = _long(axis, gate, quantiles.get(gate.name, {}), top=top)
+        slow = _slow(axis, gate, blocks.get(gate.name, ()), bounds.get(gate.name), top=long[0].bottom + _GAP)
+        body.extend((*long[1], *slow[1]))
+        bottom = slow[0].bottom
+        top = bottom + _GAP
+    drawn = marks_drawn(axis, marks, top=lanes_height(axis, marks) + 8, bottom=bottom)
+    return _svg(bottom + 24, "Durations over time", (drawn, *body, time_labels(axis, bottom)))
+
+
+def _long(
+    axis: TimeAxis, gate: LatencyGate, curves: Mapping[str, Sequence[Quantile]], *, top: float
+) -> tuple[Panel, tuple[Html, ...]]:
+    """How long requests took; what is allowed moves with stable."""
+    allowed = 1 + gate.max_increase
+    stable = curves.get("stable", ())
+    longest = max(
+        [one.value for many in curves.values() for one in many] + [one.value * allowed for one in stable] + [0]
+    )
+    times, unit = (1000.0, " ms") if longest < 1 else (1.0, " s")
+    name = quantile_name(gate)
+    title = f"{one_line(gate.name)}: {name} of the durations of each version"
+    panel = Panel(title=title, top=top, height=112, highest=longest * times, unit=unit)
+
+    def value(point: Quantile) -> float:
+        return point.value * times
+
+    def said(version: str, point: Quantile) -> str:
+        return (
+            f"{clock(point.since)} to {clock(point.until)}: {name} of {version} {seconds(point.value)}, "
+            f"of {point.counts.total:,} requests"
+        )
+
+    limit = _relative(axis, panel, stable, lambda point: value(point) * allowed, f"+ {percent(gate.max_increase)}")
+    lines = (_curve(axis, panel, version, curves.get(version, ()), said, value=value) for version, _ in _SIDES)
+    absent = () if longest else (_absent(panel, "no durations were counted"),)
+    return panel, (panel.paper(axis), *limit, *lines, *absent)
+
+
+def _slow(
+    axis: TimeAxis, gate: LatencyGate, blocks: Sequence[Block], bound: float | None, *, top: float
+) -> tuple[Panel, tuple[Html, ...]]:
+    """What the canary is judged by. Stable's own slow requests are not counted: its line is what it allows."""
+    known = bound is not None or any(block.whole.stable_failures for block in blocks)
+    slower = f"that took longer than {seconds(bound)}" if bound is not None else "that were slow"
+    canary, allowed = ((failing(blocks, side) if known else ()) for side in (of_canary, of_stable))
+    highest = max([_rate(bin_) for bin_ in (*canary, *allowed)] + [(1 - gate.quantile) * 125])
+    title = f"{one_line(gate.name)}: share of the canary's requests {slower}"
+    panel = Panel(title=title, top=top, height=112, highest=highest, unit=" %")
+
+    def said(version: str, bin_: Bin) -> str:
+        return f"{clock(bin_.since)} to {clock(bin_.until)}: of {version} {share(bin_.counts)} requests were slow"
+
+    limit = _relative(axis, panel, allowed, _rate, "allowed")
+    line = _curve(axis, panel, "canary", canary, said, value=_rate)
+    absent = () if canary or allowed else (_absent(panel, "no bucket was chosen: nothing counts as slow"),)
+    return panel, (panel.paper(axis), *limit, line, *absent)
+
+
+def _relative(
+    axis: TimeAxis, panel: Panel, points: Sequence[_Point], value: Callable[[_Point], float], name: str
+) -> tuple[Html, ...]:
+    """A limit that moves with stable, named at its right end."""
+    if not points:
+        return ()
+    places = [[(axis.x(one.middle), panel.y(value(one))) for one in run] for run in _runs(points)]
+    lines = (tag("path", d=path(place), class_="limit relative") for place in places)
+    y = min(panel.y(value(points[-1])) + 3.5, panel.bottom)
+    return (*lines, tag("text", text(name), x=WIDTH - RIGHT + 6, y=y, class_="tick"))
+
+
 def _svg(height: float, title: str, body: Sequence[Html]) -> Html:
     return tag("svg", tag("title", text(title)), *body, viewBox=f"0 0 {WIDTH:g} {height:g}", role="img")
 
@@ -159,12 +246,20 @@ def _failures_said(name: str, bin_: Bin) -> str:
     return f"{clock(bin_.since)} to {clock(bin_.until)}: {name} failed {share(bin_.counts)} requests"
 
 
-def _curve(axis: TimeAxis, panel: Panel, name: str, bins: Sequence[Bin], said: _Said, *, value: _Value) -> Html:
+def _curve(
+    axis: TimeAxis,
+    panel: Panel,
+    name: str,
+    bins: Sequence[_Point],
+    said: Callable[[str, _Point], str],
+    *,
+    value: Callable[[_Point], float],
+) -> Html:
     """One version's line, broken where nothing was served, with a marker and its numbers at each point."""
     if not bins:
         return NONE
 
-    def place(bin_: Bin) -> tuple[float, float]:
+    def place(bin_: _Point) -> tuple[float, float]:
         return axis.x(bin_.middle), panel.y(value(bin_))
 
     lines = [tag("path", d=path([place(bin_) for bin_ in run]), class_="line") for run in _runs(bins)]
@@ -172,9 +267,9 @@ def _curve(axis: TimeAxis, panel: Panel, name: str, bins: Sequence[Bin], said: _
     return tag("g", *lines, *markers, class_=name)
 
 
-def _runs(bins: Sequence[Bin]) -> tuple[tuple[Bin, ...], ...]:
+def _runs(bins: Sequence[_Point]) -> tuple[tuple[_Point, ...], ...]:
     """The bins that follow each other without a gap."""
-    runs: list[list[Bin]] = [[bins[0]]]
+    runs: list[list[_Point]] = [[bins[0]]]
     for before, bin_ in itertools.pairwise(bins):
         if bin_.since > before.until:
             runs.append([])

@@ -59,18 +59,19 @@ def of_stable(block: Block) -> Counts:
 
 def traffic(blocks: Sequence[Block], side: Side) -> tuple[Bin, ...]:
     """Requests in even spaces of time, about `MOST_POINTS` of them."""
-    return _binned(blocks, side, enough=0)
+    return binned(blocks, side, enough=0)
 
 
 def failing(blocks: Sequence[Block], side: Side) -> tuple[Bin, ...]:
     """Failures in spaces of time that hold enough requests; where nothing was served there is no bin."""
-    served = [whole for whole in _binned(blocks, side, enough=ENOUGH) if whole.counts.total]
+    served = [whole for whole in binned(blocks, side, enough=ENOUGH) if whole.counts.total]
     if len(served) > 1 and served[-1].counts.total < FEWEST:
         served[-2:] = [_plus(served[-2], served[-1])]
     return tuple(served)
 
 
-def _binned(blocks: Sequence[Block], side: Side, *, enough: int) -> tuple[Bin, ...]:
+def binned(blocks: Sequence[Block], side: Side, *, enough: int) -> tuple[Bin, ...]:
+    """What was served in spaces of time that hold so many requests, or end where the weight changes."""
     if not blocks:
         return ()
     shortest = (blocks[-1].at - blocks[0].since) / MOST_POINTS

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollout.analysis.blocks import Block
-from rollout.core.events import Event
-from rollout.core.gates import FailureGate
+from rollout.core.events import Event, Judged
+from rollout.core.gates import FailureGate, LatencyGate
 from rollout.core.state import State
-from rollout.report.charts import axis_of, failures_chart, legend, marks_of, traffic_chart
+from rollout.core.verdict import Judgement
+from rollout.report.charts import axis_of, failures_chart, latency_chart, legend, marks_of, traffic_chart
 from rollout.report.curves import served_weights
 from rollout.report.decided import decided
+from rollout.report.durations import Quantile
 from rollout.report.markup import NONE, Html, joined, tag, text
 from rollout.report.style import STYLE
 from rollout.report.tables import checks, decisions_table, events_list, facts, gates_table, judged_last, outcome, said
@@ -34,6 +36,10 @@ class Section:
     """All of its events, from Started on."""
     blocks: Mapping[str, Sequence[Block]] = field(default_factory=dict)
     """The counts of each gate by its name, oldest first, up to the end of what is to be shown."""
+    quantiles: Mapping[str, Mapping[str, Sequence[Quantile]]] = field(default_factory=dict)
+    """How long `canary` and `stable` took, by the name of each latency gate."""
+    judgement: Judgement | None = None
+    """The verdict as it is now; None where the rollout is over, or nobody judged."""
     title: str = ""
     """Above the section, such as `A good release`; empty for the tag that is released."""
 
@@ -103,14 +109,22 @@ def _section(section: Section, now: datetime, number: int) -> Html:
         *_figures(section, now),
         tag("h3", text("Decisions")),
         decisions_table(state, decided(events, state.plan)),
-        tag("h3", text("Gates at the last verdict")),
-        gates_table(state.plan, judged_last(events)),
+        *_gates(section, now),
         tag("h3", text("Checks")),
         checks(state.checked),
         tag("h3", text("Events")),
         events_list(events, state.plan),
         id=f"rollout-{number}",
     )
+
+
+def _gates(section: Section, now: datetime) -> tuple[Html, Html]:
+    """The gates as they are now, where that is known: a journal holds only verdicts that were news."""
+    state, judgement = section.state, section.judgement
+    if judgement is None:
+        return tag("h3", text("Gates at the last verdict")), gates_table(state.plan, judged_last(section.events))
+    judged = Judged(at=now, step=state.step, judgement=judgement)
+    return tag("h3", text("Gates now")), gates_table(state.plan, judged, recorded=False)
 
 
 def _figures(section: Section, now: datetime) -> tuple[Html, ...]:
@@ -127,15 +141,35 @@ def _figures(section: Section, now: datetime) -> tuple[Html, ...]:
     )
     counted = f" Requests as the gate “{one_line(counted_by)}” counts them." if counted_by else ""
     figures = [_figure("Traffic", f"Lines through the charts are decisions.{counted}", legend(limits=False), shown)]
-    gates = tuple(gate for gate in state.plan.gates if isinstance(gate, FailureGate))
-    if gates:
-        failures = failures_chart(axis, marks, gates, section.blocks)
+    failing = tuple(gate for gate in state.plan.gates if isinstance(gate, FailureGate))
+    if failing:
+        failures = failures_chart(axis, marks, failing, section.blocks)
         words = (
             "Each point rests on 20 requests or more where there were so many. With so few, one failure is a spike and "
             "proves nothing: what counts is the evidence of all of them."
         )
         figures.append(_figure("Failures", words, legend(limits=True), failures))
+    timed = tuple(gate for gate in state.plan.gates if isinstance(gate, LatencyGate))
+    if timed:
+        words = (
+            "A quantile is interpolated within its bucket; each point rests on 100 requests or more where there were "
+            "so many. The canary is judged by its slow requests: what is allowed is the share that would be slow if "
+            "every request of stable in the same minutes took as much longer as the limit allows."
+        )
+        latencies = latency_chart(axis, marks, timed, section.blocks, section.quantiles, _bounds(events))
+        figures.append(_figure("Durations", words, legend(limits=True), latencies))
     return tuple(figures)
+
+
+def _bounds(events: Sequence[Event]) -> dict[str, float]:
+    """From which duration on a request is slow, by the newest verdict that says so of each latency gate."""
+    return {
+        result.gate: result.measured.bound
+        for event in events
+        if isinstance(event, Judged)
+        for result in event.judgement.gates
+        if result.measured is not None and result.measured.bound is not None
+    }
 
 
 def _figure(title: str, words: str, key: Html, chart: Html) -> Html:

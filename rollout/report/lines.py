@@ -30,7 +30,7 @@ from rollout.core.events import (
     WeightSeen,
 )
 from rollout.core.plan import Plan
-from rollout.core.verdict import Judgement
+from rollout.core.verdict import Judgement, Verdict
 from rollout.report.words import (
     action_words,
     because_words,
@@ -127,7 +127,10 @@ def _soak(plan: Plan | None, step: int) -> str:
 
 
 def _reason(judgement: Judgement) -> str:
-    return judgement.reason or "nothing was said about it"
+    """Why, and what a gate found that is only observed: nobody hears of it otherwise."""
+    said = judgement.reason or "nothing was said about it"
+    observed = [one for one in judgement.gates if one.observe and one.verdict is Verdict.UNHEALTHY]
+    return "; only observed: ".join((said, *(f"{one.gate} is {one.verdict}: {one.sentence}" for one in observed)))
 
 
 def _counted(number: int, noun: str) -> str:

@@ -14,12 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout.core.events import Event
-from rollout.core.plan import NOTHING, Weight
+from rollout.core.gates import Gate
+from rollout.core.plan import NOTHING, Plan, Weight
 from rollout.core.state import Phase, State
 from rollout.core.verdict import GateResult, Judgement, Verdict
 from rollout.report.lines import line
-from rollout.report.summary import commands, notes, prospects, standing
-from rollout.report.words import evidence, evidence_words, one_line, share, span, verdict_words
+from rollout.report.measures import (
+    RANGES,
+    Figures,
+    brief_limit,
+    canary_figures,
+    counted,
+    slow_words,
+    stable_figures,
+    weighed,
+)
+from rollout.report.summary import commands, notes, prospects, repeated, standing
+from rollout.report.words import evidence, evidence_words, one_line, span, verdict_words
 
 _COLOURS: Final = {
     Verdict.HEALTHY: "green",
@@ -55,8 +66,9 @@ def view(
         Text(one_line(str(note)), style="bold yellow" if note.urgent else "") for note in notes(state, now, judged)
     )
     if judged is not None and judged.gates:
-        parts.extend((Text(), _gates(judged)))
-        if judged.verdict is not Verdict.HEALTHY and judged.reason != state.because:
+        parts.extend((Text(), *_gates(judged, state.plan)))
+        said = repeated(judged.reason, state.because) or judged.reason in wait_reason
+        if judged.verdict is not Verdict.HEALTHY and not said:
             parts.append(Text(one_line(judged.reason), style=_COLOURS[judged.verdict]))
     if events:
         parts.append(Text())
@@ -113,31 +125,80 @@ def _standing(state: State, seen: Weight | None, wait_reason: str, now: datetime
     return text
 
 
-def _gates(judged: Judgement) -> Table:
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("gate", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("canary fails", justify="right", no_wrap=True)
-    table.add_column("stable fails", justify="right", no_wrap=True)
-    table.add_column("evidence", no_wrap=True)
+def _gates(judged: Judgement, plan: Plan) -> tuple[RenderableType, ...]:
+    """Two lines for each gate: its verdict and values, and below them its limit, its evidence and the ranges."""
+    gates = {gate.name: gate for gate in plan.gates}
+    table = _columns(2, None, 5)
+    table.add_row(_dim("gate"), _dim("verdict"), _pair(_dim("canary"), _dim("stable")))
+    below: list[str] = []
+    ranges = False
     for result in judged.gates:
-        table.add_row(
-            Text(one_line(result.gate), style="dim" if result.observe else ""),
-            Text(verdict_words(result.verdict), style=_COLOURS[result.verdict]),
-            share(result.canary),
-            share(result.stable),
-            _evidence(result),
-        )
-    return table
+        gate = gates.get(result.gate)
+        if not counted(result):
+            said = Text(one_line(result.sentence), style=_COLOURS[result.verdict] if _alarming(result) else "")
+            table.add_row(_name(result, gate), _verdict(result), said)
+            continue
+        canary, stable = canary_figures(result, gate), stable_figures(result, gate)
+        table.add_row(_name(result, gate), _verdict(result), _pair(_cell(canary), _cell(stable)))
+        ranges = ranges or bool(canary.span or stable.span)
+        if slow := slow_words(result):
+            below.append(f"{one_line(result.gate)}: {slow}")
+    if ranges:
+        below.append(RANGES)
+    return (table, *(Text(text, style="dim") for text in below))
 
 
-def _evidence(result: GateResult) -> Text:
-    """A small bar with its number: how far the evidence has come towards a rollback."""
+def _columns(*ratios: int | None) -> Table:
+    """A grid of columns that share the width by these ratios; one without a ratio is as wide as it must be."""
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    for ratio in ratios:
+        grid.add_column(ratio=ratio, no_wrap=ratio is None, overflow="ellipsis")
+    return grid
+
+
+def _pair(canary: Text, stable: Text) -> Table:
+    pair = _columns(1, 1)
+    pair.add_row(canary, stable)
+    return pair
+
+
+def _lines(first: str | Text, second: str | Text) -> Text:
+    """One cell of two lines, of which the second is less important; neither wraps."""
+    both = Text(no_wrap=True, overflow="ellipsis").append(first)
+    if second:
+        both.append("\n").append(second, style="dim" if isinstance(second, str) else None)
+    return both
+
+
+def _dim(text: str) -> Text:
+    return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _name(result: GateResult, gate: Gate | None) -> Text:
+    limit = brief_limit(gate)
+    observed = "observed" if result.observe else ""
+    return _lines(one_line(result.gate), ": ".join(part for part in (observed, limit) if part))
+
+
+def _cell(figures: Figures) -> Text:
+    return _lines(figures.value, figures.span)
+
+
+def _alarming(result: GateResult) -> bool:
+    return result.verdict is not Verdict.HEALTHY
+
+
+def _verdict(result: GateResult) -> Text:
+    """The word, and where the gate weighs evidence a small bar: how far it has come towards a rollback."""
+    word = Text(verdict_words(result.verdict), style=_COLOURS[result.verdict])
+    return _lines(word, _bar(result) if weighed(result) else "")
+
+
+def _bar(result: GateResult) -> Text:
     full = round(evidence(result) * _EVIDENCE_CELLS)
     bar = Text.assemble(("█" * full, _COLOURS[result.verdict]))
     bar.append("░" * (_EVIDENCE_CELLS - full), style="dim")
-    bar.append(f" {'observed' if result.observe else evidence_words(result)}")
-    return bar
+    return bar.append(f" {evidence_words(result)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,10 @@ th, td {{ padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertica
 td {{ overflow-wrap: anywhere; min-width: 7em; }}
 td.exact {{ min-width: 0; white-space: nowrap; overflow-wrap: normal; font-variant-numeric: tabular-nums; }}
 td ul {{ margin: 0; padding: 0; list-style: none; font-size: 13px; min-width: 24em; }}
+td small {{ display: block; color: var(--soft); font-size: 12px; }}
+details table {{ border-top: 1px solid var(--line); }}
+details th {{ padding-left: 12px; width: 8em; }}
+details tr:last-child > * {{ border-bottom: 0; }}
 td.long {{ min-width: 16em; }}
 header tr:last-child td {{ border-bottom: 0; }}
 a {{ color: var(--stable); }}

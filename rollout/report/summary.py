@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from rollout.core.gates import Gate
 from rollout.core.instances import unready_until
 from rollout.core.plan import NOTHING, OnBlind
 from rollout.core.schedule import earliest_end
 from rollout.core.state import Phase, State
 from rollout.core.verdict import GateResult, Judgement, Verdict
+from rollout.report.measures import RANGES, canary_figures, slow_words, stable_figures, told
 from rollout.report.words import (
     action_words,
     because_words,
     clock,
-    evidence_words,
     one_line,
-    share,
     span,
     stamp,
     step_words,
@@ -167,19 +167,31 @@ def _gates(judged: Judgement | None, state: State, *, fresh: bool) -> tuple[str,
     if judged is None:
         return ("  gates: not judged yet",) if state.plan.gates and not state.over and state.cause is None else ()
     when = "" if fresh or state.judged_at is None else f" at {clock(state.judged_at)}"
-    width = max((len(one_line(result.gate)) for result in judged.gates), default=0)
-    said = "" if judged.reason == state.because else f": {judged.reason}"
+    said = "" if repeated(judged.reason, state.because) else f": {judged.reason}"
     head = one_line(f"gates, judged{when}: {verdict_words(judged.verdict)}{said}")
-    return (f"  {head}", *(f"    {_gate(result, width)}" for result in judged.gates))
-
-
-def _gate(result: GateResult, width: int) -> str:
-    verdict = f"{verdict_words(result.verdict)}{', observed only' if result.observe else ''}"
-    return (
-        f"{one_line(result.gate):{width}}  {verdict:<14}  "
-        f"canary {share(result.canary)}, stable {share(result.stable)}; "
-        f"evidence {evidence_words(result)} of the threshold"
+    gates = {gate.name: gate for gate in state.plan.gates}
+    names = [one_line(result.gate) for result in judged.gates]
+    verdicts = [_verdict(result) for result in judged.gates]
+    wide, broad = (max(map(len, many), default=0) for many in (names, verdicts))
+    rows = (
+        f"    {name:{wide}}  {verdict:{broad}}  {'; '.join(_told(result, gates.get(result.gate)))}"
+        for name, verdict, result in zip(names, verdicts, judged.gates, strict=True)
     )
+    ranges = any(canary_figures(result).span or stable_figures(result).span for result in judged.gates)
+    return (f"  {head}", *rows, *((f"    ({RANGES})",) if ranges else ()))
+
+
+def _verdict(result: GateResult) -> str:
+    return f"{verdict_words(result.verdict)}{', observed only' if result.observe else ''}"
+
+
+def _told(result: GateResult, gate: Gate | None) -> tuple[str, ...]:
+    return tuple(words for words in (told(result, gate), slow_words(result)) if words)
+
+
+def repeated(reason: str, said: str) -> bool:
+    """Whether a reason only says again, perhaps with its gate, what has been said."""
+    return bool(said) and reason.endswith(said)
 
 
 def notes(state: State, now: datetime, judged: Judgement | None = None) -> tuple[Note, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +12,16 @@ from rollout.analysis.blocks import Block
 from rollout.analysis.wording import percent
 from rollout.core.decisions import RollBack
 from rollout.core.events import Checked, CheckResult, Event, Intended, Judged, RolledBack
-from rollout.core.gates import FailureGate
+from rollout.core.gates import FailureGate, Gate
 from rollout.core.plan import Plan
 from rollout.core.state import Phase, State
 from rollout.core.verdict import Counts, GateResult, Judgement, Verdict
 from rollout.report.decided import Decided, Sort
 from rollout.report.lines import line
 from rollout.report.markup import NONE, Html, tag, text
+from rollout.report.measures import canary_figures, counted, stable_figures, told, weighed
 from rollout.report.summary import standing
+from rollout.report.verdicts import magnitude, numbers
 from rollout.report.words import (
     because_words,
     clock,
@@ -26,7 +29,6 @@ from rollout.report.words import (
     evidence_words,
     limits,
     one_line,
-    share,
     span,
     stamp,
     verdict_words,
@@ -39,6 +41,7 @@ _COLOURS: Final[Mapping[Verdict, _Colour]] = {
     Verdict.BLIND: "warn",
     Verdict.UNHEALTHY: "bad",
 }
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h)(?!\w))")
 _SORTS: Final[Mapping[Sort, _Colour]] = {
     Sort.MOVE: "soft",
     Sort.PROMOTE: "good",
@@ -94,8 +97,8 @@ def _rollback_took(events: Sequence[Event]) -> str:
 
 
 def said(raw: str) -> Html:
-    """Text of anyone as one line of markup, in which a number stays with its percent sign."""
-    return Html(text(one_line(raw)).replace(" %", "&nbsp;%"))
+    """Text of anyone as one line of markup, in which a number stays with its unit."""
+    return Html(_UNIT.sub("&nbsp;", text(one_line(raw))))
 
 
 def judged_last(events: Sequence[Event]) -> Judged | None:
@@ -170,14 +173,16 @@ def _table(headings: Sequence[str], rows: Sequence[Html]) -> Html:
 
 def decisions_table(state: State, decisions: Sequence[Decided]) -> Html:
     """When what was decided, why, and the numbers of the verdict it rests on."""
-    rows = [_decision(one, state.started_at) for one in decisions]
+    gates = _gates_of(state.plan)
+    rows = [_decision(one, state.started_at, gates) for one in decisions]
     if not rows:
         return tag("p", text("No decision has been made yet."), class_="soft")
     return _table(("time", "since start", "decision", "why", "evidence"), rows)
 
 
-def _decision(one: Decided, started: datetime) -> Html:
-    numbers = [_numbers(result) for result in one.evidence.gates] if one.evidence is not None else []
+def _decision(one: Decided, started: datetime, gates: Mapping[str, Gate]) -> Html:
+    results = one.evidence.gates if one.evidence is not None else ()
+    numbers = [f"{one_line(result.gate)}: {told(result, gates.get(result.gate))}" for result in results]
     return tag(
         "tr",
         tag("td", text(clock(one.at)), class_="exact"),
@@ -188,22 +193,23 @@ def _decision(one: Decided, started: datetime) -> Html:
     )
 
 
-def _numbers(result: GateResult) -> str:
-    return (
-        f"{one_line(result.gate)}: canary {share(result.canary)}, stable {share(result.stable)}, "
-        f"evidence {evidence_words(result)}"
-    )
-
-
-def gates_table(plan: Plan, judged: Judged | None) -> Html:
-    """Every gate with its verdict and numbers, as they were when the last verdict was recorded."""
+def gates_table(plan: Plan, judged: Judged | None, *, recorded: bool = True) -> Html:
+    """Every gate with its verdict and numbers, when the last verdict was recorded, or as they are judged now."""
     if judged is None or not judged.judgement.gates:
         return tag("p", text(_no_gates(plan, judged.judgement if judged is not None else None)), class_="soft")
-    allowed = {gate.name: limits(gate) for gate in plan.gates}
-    rows = [_gate(result, allowed.get(result.gate, "–")) for result in judged.judgement.gates]
-    when = tag("p", text(f"Recorded at {stamp(judged.at)}, in step {judged.step + 1}."), class_="soft")
-    headings = ("gate", "verdict", "canary fails", "stable fails", "allowed", "evidence for a rollback", "finding")
-    return tag("div", when, _table(headings, rows))
+    gates = _gates_of(plan)
+    results = judged.judgement.gates
+    rows = [_gate(result, gates.get(result.gate)) for result in results]
+    ranges = any(canary_figures(one).span or stable_figures(one).span for one in results)
+    meaning = " The range below a value holds at every look at once, with 95 % confidence." if ranges else ""
+    when = f"{'Recorded' if recorded else 'Judged'} at {stamp(judged.at)}, in step {judged.step + 1}."
+    headings = ("gate", "verdict", "canary", "stable", "evidence for a rollback", "finding")
+    folded = [_folded(result, gates.get(result.gate)) for result in results if counted(result)]
+    return tag("div", tag("p", said(when + meaning), class_="soft"), _table(headings, rows), *folded)
+
+
+def _gates_of(plan: Plan) -> Mapping[str, Gate]:
+    return {gate.name: gate for gate in plan.gates}
 
 
 def _no_gates(plan: Plan, judgement: Judgement | None) -> str:
@@ -214,20 +220,40 @@ def _no_gates(plan: Plan, judgement: Judgement | None) -> str:
     return f"{verdict_words(judgement.verdict)}: {one_line(judgement.reason)}"
 
 
-def _gate(result: GateResult, allowed: str) -> Html:
+def _gate(result: GateResult, gate: Gate | None) -> Html:
     name = f"{one_line(result.gate)}{' (observed only)' if result.observe else ''}"
+    allowed = tag("small", said(limits(gate))) if gate is not None else NONE
+    word = tag("span", text(verdict_words(result.verdict)), class_=f"word {_COLOURS[result.verdict]}")
+    cells = [tag("td", said(name), allowed), tag("td", word)]
+    if counted(result):
+        figures = (canary_figures(result, gate), stable_figures(result, gate))
+        cells.extend(tag("td", said(one.value), tag("small", said(one.span)), class_="exact") for one in figures)
+        cells.append(tag("td", *_evidence(result), class_="exact"))
+        cells.append(tag("td", said(result.sentence), class_="long"))
+    else:
+        cells.append(tag("td", said(result.sentence), colspan="4"))
+    return tag("tr", *cells)
+
+
+def _evidence(result: GateResult) -> tuple[Html, ...]:
+    """How far the evidence has come, as a bar, in percent and as it is; nothing where none is weighed."""
+    if not weighed(result):
+        return (tag("span", text("none is weighed"), class_="soft"),)
     full = tag("path", d=f"M0,0 h{64 * evidence(result):.1f} v8 H0 Z")
     bar = tag("svg", full, class_="bar", viewBox="0 0 64 8", preserveAspectRatio="none", aria_hidden="true")
-    return tag(
-        "tr",
-        tag("td", said(name)),
-        tag("td", tag("span", text(verdict_words(result.verdict)), class_=f"word {_COLOURS[result.verdict]}")),
-        tag("td", text(share(result.canary)), class_="exact"),
-        tag("td", text(share(result.stable)), class_="exact"),
-        tag("td", said(allowed)),
-        tag("td", bar, text(evidence_words(result)), class_="exact"),
-        tag("td", said(result.sentence), class_="long"),
-    )
+    exact = f"e-value {magnitude(result.log_e)} of {magnitude(result.log_threshold)}"
+    return bar, said(evidence_words(result)), tag("small", said(exact))
+
+
+def _folded(result: GateResult, gate: Gate | None) -> Html:
+    """Everything that a person needs to check a gate, folded, with the queries as they were sent."""
+    rows = [
+        tag("tr", tag("th", said(what), scope="row"), tag("td", said(words))) for what, words in numbers(result, gate)
+    ]
+    queries = result.measured.queries if result.measured is not None else ()
+    asked = tag("pre", text("\n".join(queries))) if queries else NONE
+    title = tag("summary", text("What "), tag("b", said(result.gate)), text(" rests on"))
+    return tag("details", title, tag("table", tag("tbody", *rows)), asked)
 
 
 def checks(checked: Checked | None) -> Html:

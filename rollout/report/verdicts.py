@@ -6,34 +6,52 @@ import math
 from collections.abc import Iterator
 from typing import assert_never
 
-from rollout.analysis.queries import number
-from rollout.analysis.wording import duration, percent
+from rollout.core.gates import Gate
 from rollout.core.verdict import Counts, Estimate, GateResult, Measured, Unit
+from rollout.report.measures import (
+    counted,
+    figure,
+    quantile_name,
+    rate,
+    seconds,
+    tolerance_words,
+    unit_of,
+    weighed,
+)
 from rollout.report.words import one_line, stamp, verdict_words
 
+_SLOW = {
+    "canary": "took longer than {}",
+    "stable": "would take longer than {} if they were as slow as is allowed",
+}
 
-def gate_lines(result: GateResult) -> Iterator[str]:
-    """One gate: its verdict, what was found, and the numbers that it rests on."""
+
+def gate_lines(result: GateResult, gate: Gate | None = None) -> Iterator[str]:
+    """One gate: its verdict, what was found, and the numbers that it rests on. `gate` tells which quantile."""
     observed = ", only observed" if result.observe else ""
     yield f"{one_line(result.gate)}: {verdict_words(result.verdict)}{observed}"
     yield f"  {one_line(result.sentence)}"
+    for name, words in numbers(result, gate):
+        yield _row(name, words)
+    for place, query in enumerate(result.measured.queries if result.measured is not None else ()):
+        yield _row("" if place else "queries", one_line(query))
+
+
+def numbers(result: GateResult, gate: Gate | None = None) -> Iterator[tuple[str, str]]:
+    """Everything that a gate rests on but its queries: what it is, and the words for it, in plain text."""
     measured = result.measured
-    for name, counts, estimate, slow in (
-        ("canary", result.canary, measured.canary if measured is not None else None, "took longer than {}"),
-        (
-            "stable",
-            result.stable,
-            measured.stable if measured is not None else None,
-            "would take longer than {} if they were as slow as is allowed",
-        ),
-    ):
-        words = "; ".join(_version(counts, estimate, measured, slow))
-        if words:
-            yield _row(name, words)
-    if result.log_threshold:
-        yield _row("evidence", f"e-value {magnitude(result.log_e)}, needed {magnitude(result.log_threshold)}")
+    if counted(result):
+        for name, counts, estimate in (
+            ("canary", result.canary, measured.canary if measured is not None else None),
+            ("stable", result.stable, measured.stable if measured is not None else None),
+        ):
+            words = "; ".join(_version(name, counts, estimate, result, gate))
+            if words:
+                yield name, words
+    if weighed(result):
+        yield "evidence", f"e-value {magnitude(result.log_e)}, needed {magnitude(result.log_threshold)}"
     if measured is not None:
-        yield from _measured(measured, weighed=bool(result.log_threshold))
+        yield from _measured(measured, weighed=weighed(result))
 
 
 def magnitude(log: float) -> str:
@@ -53,42 +71,55 @@ def _row(name: str, words: str) -> str:
     return f"  {name:<10} {words}"
 
 
-def _version(counts: Counts, estimate: Estimate | None, measured: Measured | None, slow: str) -> Iterator[str]:
-    match measured.unit if measured is not None else Unit.RATIO:
+def _version(
+    name: str, counts: Counts, estimate: Estimate | None, result: GateResult, gate: Gate | None
+) -> Iterator[str]:
+    unit = unit_of(result)
+    match unit:
         case Unit.RATIO:
             yield f"{counts.failures:,} of {counts.total:,} requests failed"
         case Unit.SECONDS:
-            bound = measured.bound if measured is not None else None
-            share = f"{counts.failures:,} of {counts.total:,} requests {slow}" if bound is not None else ""
-            yield share.format(duration(bound)) if bound is not None else f"{counts.total:,} requests"
+            bound = result.measured.bound if result.measured is not None else None
+            if bound is None:
+                yield f"{counts.total:,} requests"
+            else:
+                yield f"{counts.failures:,} of {counts.total:,} requests {_SLOW[name].format(seconds(bound))}"
         case Unit.NUMBER:
             pass
-    if estimate is not None and measured is not None:
-        yield _estimate(estimate, measured.unit)
+        case _:
+            assert_never(unit)
+    if estimate is not None:
+        yield _estimate(estimate, unit, gate)
 
 
-def _estimate(estimate: Estimate, unit: Unit) -> str:
+def _estimate(estimate: Estimate, unit: Unit, gate: Gate | None) -> str:
     match unit:
         case Unit.RATIO:
-            return f"rate {percent(estimate.value)}, between {percent(estimate.low)} and {percent(estimate.high)}"
+            return f"rate {rate(estimate.value)}, between {rate(estimate.low)} and {rate(estimate.high)}"
         case Unit.SECONDS:
-            high = f"and {duration(estimate.high)}" if math.isfinite(estimate.high) else "and more than any bucket"
-            return f"quantile {duration(estimate.value)}, between {duration(estimate.low)} {high}"
+            high = "more than any bucket" if estimate.high == math.inf else seconds(estimate.high)
+            return f"{quantile_name(gate)} {seconds(estimate.value)}, between {seconds(estimate.low)} and {high}"
         case Unit.NUMBER:
-            return f"value {number(estimate.value)}"
+            return f"value {figure(estimate.value)}"
         case _:
             assert_never(unit)
 
 
-def _measured(measured: Measured, *, weighed: bool) -> Iterator[str]:
-    if measured.unit is not Unit.NUMBER and (measured.canary is not None or measured.stable is not None):
-        yield _row("bounds", "hold at every look at once, with 95 % confidence, over what is judged in full")
+def _measured(measured: Measured, *, weighed: bool) -> Iterator[tuple[str, str]]:
+    if measured.canary is not None or measured.stable is not None:
+        always = "hold at every look at once, with 95 % confidence"
+        match measured.unit:
+            case Unit.RATIO:
+                yield "bounds", f"{always}; they and the rate leave out warm-up and changes of weight"
+            case Unit.SECONDS:
+                yield "bounds", f"{always}; they and the quantile are over the whole window"
+            case Unit.NUMBER:
+                pass
+            case _:
+                assert_never(measured.unit)
     if weighed:
-        yield _row("dispersion", f"{measured.dispersion:.3g} (failures that come together; evidence is divided by it)")
+        yield "dispersion", f"{measured.dispersion:.3g} (failures that come together; evidence is divided by it)"
     if measured.tolerance is not None:
-        low, high = measured.tolerance
-        yield _row("tolerance", f"in effect an increase of {low:.0%} to {high:.0%}, by the buckets there are")
+        yield "tolerance", f"in effect {tolerance_words(measured.tolerance)}, by the buckets there are"
     if measured.since is not None and measured.until is not None:
-        yield _row("window", f"{stamp(measured.since)} to {stamp(measured.until)}")
-    for place, query in enumerate(measured.queries):
-        yield _row("" if place else "queries", one_line(query))
+        yield "window", f"{stamp(measured.since)} to {stamp(measured.until)}"

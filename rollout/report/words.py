@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
-from rollout.analysis.wording import percent
+from rollout.analysis.wording import number, percent
 from rollout.core.decisions import Action, Cause, Deploy, Discard, MoveTraffic, Promote, Retire, RollBack, RunChecks
 from rollout.core.duration import format_duration
 from rollout.core.events import Order
@@ -100,9 +100,9 @@ def _failure_limits(gate: FailureGate) -> Iterator[str]:
 
 def _query_limit(gate: QueryGate) -> str:
     if gate.max is not None:
-        return f"at most {gate.max:g}"
+        return f"at most {number(gate.max)}"
     if gate.min is not None:
-        return f"at least {gate.min:g}"
+        return f"at least {number(gate.min)}"
     return f"at most {percent(gate.max_increase or 0.0)} above stable's"
 
 

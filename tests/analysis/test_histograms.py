@@ -140,6 +140,13 @@ def test_the_bound_that_is_advised_would_have_served(quantile: float) -> None:
     choose(shares(shape, advised, TOTAL), quantile=quantile, max_increase=0.3)
 
 
+def test_where_the_quantile_is_beyond_all_bounds_more_are_asked_for_and_none_is_guessed() -> None:
+    """A model that answers in minutes, in buckets that end at ten seconds."""
+    counts = {5.0: 300.0, 10.0: 700.0, math.inf: 1000.0}
+    with pytest.raises(NoCut, match=r"30% of stable's requests are slower than the highest bound, 10 s; bounds beyond"):
+        choose(counts, quantile=0.95, max_increase=0.3)
+
+
 def test_a_canary_with_other_buckets_is_judged_by_those_that_both_have() -> None:
     counts = shares(normal_tail(), FINE, TOTAL)
     without = choose(counts, quantile=0.95, max_increase=0.3)

@@ -63,7 +63,7 @@ def test_a_canary_that_takes_twice_as_long_is_found(bounds: Sequence[float]) -> 
     assert result.verdict is Verdict.UNHEALTHY
     assert "of the canary" in result.sentence
     assert "if it were as slow as allowed" in result.sentence
-    assert "allowed is a p95 at most 30% above stable's" in result.sentence
+    assert "allowed is a p95 at most 30 % above stable's" in result.sentence
 
 
 @pytest.mark.parametrize("bounds", [LAYOUT, FINE], ids=["default buckets", "fine buckets"])

@@ -65,12 +65,15 @@ def verdict(
     *,
     traffic: bool = True,
     problem: str = "",
+    began: float = 0,
     now: float = 100,
 ) -> GateResult:
     read = read_of(subject, canary, stable)
     if problem:
         read = Reading(gate=subject, problem=problem)
-    return judge_query(subject, read, now=second(now), interval=timedelta(seconds=1), traffic=traffic)
+    return judge_query(
+        subject, read, began=second(began), now=second(now), interval=timedelta(seconds=1), traffic=traffic
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_a_single_value_is_enough_for_a_gate_that_says_so() -> None:
 
 def test_the_sentence_compares_with_stable_where_the_gate_does() -> None:
     result = verdict(query(increase=0.5), [12.0] * 3, [10.0] * 3)
-    assert result.sentence == "the canary has 12, stable 10; allowed is at most 50% above stable's"
+    assert result.sentence == "the canary has 12, stable 10; allowed is at most 50 % above stable's"
     assert result.measured is not None
     assert result.measured.queries == ("a", "b")
     assert (result.measured.canary.value if result.measured.canary else 0) == 12.0
@@ -150,6 +153,14 @@ def test_no_value_at_all_waits_for_the_traffic_and_then_holds() -> None:
     assert verdict(query(most=10), [], traffic=False).verdict is Verdict.HEALTHY
     result = verdict(query(most=10), [])
     assert (result.verdict, result.sentence) == (Verdict.INCONCLUSIVE, "the query gives no value for the canary")
+
+
+def test_values_from_before_it_began_were_another_canary() -> None:
+    """One that has just been taken back, for these very values."""
+    assert verdict(query(most=10), [12.0] * 3, began=97).verdict is Verdict.UNHEALTHY
+    assert verdict(query(most=10), [12.0] * 3, began=98).verdict is Verdict.INCONCLUSIVE
+    assert verdict(query(most=10), [12.0, 12.0, 9.0], began=99).verdict is Verdict.HEALTHY
+    assert verdict(query(most=10), [12.0] * 3, began=100, traffic=False).verdict is Verdict.HEALTHY
 
 
 def test_values_that_stopped_are_no_values() -> None:

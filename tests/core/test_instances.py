@@ -85,6 +85,7 @@ class Canary:
     restarts: int = 0
     ready: int = 1
     wanted: int = 1
+    dead: bool = False
     verdict: Verdict = Verdict.HEALTHY
     noted: list[Event] = field(default_factory=list)
 
@@ -93,6 +94,7 @@ class Canary:
         seen = Observation(
             weight=self.weight if self.digest is not None else None,
             problem="connection refused",
+            canary_dead=self.dead,
             canary_digest=self.digest,
             canary_restarts=self.restarts,
             canary_instances=(self.ready, self.wanted),
@@ -133,6 +135,17 @@ def test_the_restarts_are_named_as_the_cause_before_the_metrics() -> None:
     then = Canary(restarts=3, verdict=Verdict.UNHEALTHY).look(10).then
     assert isinstance(then, RollBack)
     assert then.cause is Cause.RESTARTED
+
+
+def test_a_canary_that_died_after_too_many_restarts_was_taken_back_for_them() -> None:
+    """It restarts in a loop, which says more than that it does not run at this moment."""
+    then = Canary(restarts=3, dead=True, ready=0).look(10).then
+    assert isinstance(then, RollBack)
+    assert then.cause is Cause.RESTARTED
+    assert then.because.startswith("restarted 3 times")
+    then = Canary(restarts=2, dead=True, ready=0).look(10).then
+    assert isinstance(then, RollBack)
+    assert then.cause is Cause.CANARY_DIED
 
 
 def test_restarts_that_were_seen_stay_seen() -> None:

@@ -35,7 +35,9 @@ def test_a_chat_names_its_release_and_is_counted_once(chat: Chat) -> None:
     assert "answer" in answer.json()
     assert seen['http_requests_total{code="200",route="/api/chat"}'] == 1
     assert seen['llm_requests_total{outcome="ok"}'] == 1
-    assert seen["http_request_duration_seconds_count"] == seen['http_request_duration_seconds_bucket{le="+Inf"}'] == 1
+    labels = 'code="200",route="/api/chat"'
+    assert seen[f"http_request_duration_seconds_count{{{labels}}}"] == 1
+    assert seen[f'http_request_duration_seconds_bucket{{{labels},le="+Inf"}}'] == 1
 
 
 def test_health_checks_and_scrapes_are_not_counted(chat: Chat) -> None:
@@ -68,6 +70,21 @@ def test_buckets_are_cumulative(chat: Chat) -> None:
     buckets = [value for name, value in seen.items() if "_bucket" in name]
     assert buckets == sorted(buckets)
     assert buckets[0] < buckets[-1] == 10
+
+
+def test_it_holds_memory_for_nothing_and_tells_how_much(chat: Chat) -> None:
+    with chat() as lean, chat(BALLAST_MB="40") as heavy:
+        more = counters(heavy)["process_resident_memory_bytes"] - counters(lean)["process_resident_memory_bytes"]
+    assert 38 << 20 <= more <= 44 << 20
+
+
+def test_it_ends_with_an_error_when_its_time_has_come() -> None:
+    """As a process does that crashes some seconds after its start."""
+    env = {**os.environ, "PORT": str(free_port()), "EXIT_AFTER_S": "0.2"}
+    child = subprocess.run(
+        [sys.executable, "-I", service.__file__], env=env, capture_output=True, timeout=20, check=False
+    )
+    assert (child.returncode, child.stderr) == (1, b"")
 
 
 def test_a_stream_ends_with_its_end_mark(chat: Chat) -> None:

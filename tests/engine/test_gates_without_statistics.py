@@ -80,6 +80,18 @@ def test_a_query_that_breaks_its_limit_holds_the_rollout_and_says_that_it_is_no_
     assert any("outside the promise of false_rollback" in sentence for sentence in sentences(world, "memory"))
 
 
+def test_a_step_that_has_soaked_says_in_the_journal_what_holds_it(world: World) -> None:
+    """At the start of the step it was another gate, and without this a log would go on naming that one."""
+    world.query_values = {MEMORY.of("canary"): 150.0, MEMORY.of("stable"): 100.0}
+    world.at(400, lambda: world.query_values.update({MEMORY.of("canary"): 110.0}))
+    assert Process(world).release("v2", replace(PLAN, gates=(GATE, MEMORY))) == PROMOTED
+    judged = [event for event in world.events() if isinstance(event, Judged)]
+    held = [event for event in judged if event.judgement.verdict is not Verdict.HEALTHY]
+    told = [event for event in held if "holds the rollout" in event.judgement.reason]
+    assert [event.judgement.reason.partition(":")[0] for event in told] == ["memory"] * len(told)
+    assert 3 <= len(told) <= 8  # at the end of the soak, and each time that the hold has become twice as long
+
+
 def test_a_query_that_may_roll_back_does(world: World) -> None:
     world.query_values = {MEMORY.of("canary"): 150.0, MEMORY.of("stable"): 100.0}
     gates = (GATE, replace(MEMORY, action=OnQuery.ROLL_BACK))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from rollout.analysis.blocks import Block, Timeline
@@ -40,12 +41,14 @@ from rollout.core.events import (
     RolledBack,
     Started,
 )
-from rollout.core.gates import FailureGate, Gate
+from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
+from rollout.core.instances import instances_result
 from rollout.core.machine import Observation, decide
 from rollout.core.plan import NOTHING, Plan, Step, Weight
 from rollout.core.release import Release
 from rollout.core.state import Phase, State, fold
-from rollout.core.verdict import Judgement
+from rollout.core.verdict import Judgement, combine
+from rollout.report.durations import Quantile, quantiles_of
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 STABLE = Release(tag="v1.3.2", image="ghcr.io/example/chat", digest="sha256:" + "1a" * 32, commit="ab" * 20)
@@ -59,8 +62,14 @@ def _gate(name: str, limit: float | None, ratio: float | None) -> FailureGate:
     return FailureGate(name=name, failures=failures, total=total, max=limit, max_ratio=ratio, min_requests=20)
 
 
-def plan(*weights: float, soak: int = 12, approve: float | None = None) -> Plan:
-    """A plan of these weights, looked at each second, with a gate for requests and one for a language model."""
+LATENCY = LatencyGate(name="latency", histogram=selector.parse('seconds_bucket{version="$version"}'), min_requests=20)
+MEMORY = QueryGate(name="memory", query='memory_megabytes{version="$version"}', max=512.0, scrapes=5)
+BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+"""Where the made-up histogram has buckets, in seconds."""
+
+
+def plan(*weights: float, soak: int = 12, approve: float | None = None, more: tuple[Gate, ...] = ()) -> Plan:
+    """A plan of these weights, looked at each second, with a gate for requests, one for a language model, and more."""
     steps = tuple(
         Step(weight=Weight(weight), soak=soak * SECOND, approve=weight == approve)
         for weight in weights or (0, 1, 5, 10, 25, 50, 100)
@@ -69,7 +78,7 @@ def plan(*weights: float, soak: int = 12, approve: float | None = None) -> Plan:
         service="chat",
         environment="production",
         steps=steps,
-        gates=(_gate("http 5xx", 0.02, None), _gate("llm failures", None, 1.5)),
+        gates=(_gate("http 5xx", 0.02, None), _gate("llm failures", None, 1.5), *more),
         interval=SECOND,
         warm_up=timedelta(0),
         drain=2 * SECOND,
@@ -97,6 +106,12 @@ class Story:
 
     plan: Plan
     failing: Mapping[str, float] = field(default_factory=dict)
+    slower: float = 1.0
+    """How many times as long as stable the canary takes."""
+    memory: float = 400.0
+    """What the canary takes from a tenth of the traffic on, in megabytes; NaN is what Prometheus gives for 0/0."""
+    restarts: Mapping[int, int] = field(default_factory=dict)
+    """By the second since the start: how often the canary has restarted by then; it is not ready in that second."""
     rps: int = 150
     stable: Release | None = STABLE
     release: Release = CANARY
@@ -112,7 +127,11 @@ class Story:
     judgement: Judgement | None = None
     then: Wait | Finish | None = None
     counters: dict[tuple[str, str, str], _Growing] = field(default_factory=dict)
+    values: dict[str, list[Sample]] = field(default_factory=lambda: {"canary": [], "stable": []})
+    restarted: int = 0
+    ready: int = 2
     dice: random.Random = field(default_factory=lambda: random.Random(7))
+    clockwork: random.Random = field(default_factory=lambda: random.Random(11))
 
     def __post_init__(self) -> None:
         self.events.append(
@@ -140,6 +159,16 @@ class Story:
             for gate in self.plan.gates
         }
 
+    @property
+    def quantiles(self) -> dict[str, Mapping[str, tuple[Quantile, ...]]]:
+        """How long both versions took, of every latency gate."""
+        blocks = self.blocks
+        return {
+            gate.name: quantiles_of(self._reading(gate), blocks[gate.name])
+            for gate in self.plan.gates
+            if isinstance(gate, LatencyGate)
+        }
+
     def run(self, seconds: int = 600) -> Story:
         """Live for that many seconds, or to the end."""
         for _ in range(seconds):
@@ -152,7 +181,10 @@ class Story:
         """Traffic for one second, then one tick."""
         self.now += SECOND
         self._traffic()
-        order = self.orders.get(round((self.now - NOON).total_seconds()))
+        since = round((self.now - NOON).total_seconds())
+        self.restarted = self.restarts.get(since, self.restarted)
+        self.ready = 1 if since in self.restarts else 2
+        order = self.orders.get(since)
         if order is not None:
             self.events.append(Commanded(at=self.now, order=order[0], by=order[1], step=self.state.step))
         self.then = None
@@ -165,6 +197,8 @@ class Story:
         seen = Observation(
             weight=self.gateway,
             canary_digest=state.release.digest,
+            canary_restarts=self.restarted,
+            canary_instances=(self.ready, 2),
             judgement=self.judgement if state.phase is Phase.STEPPING else None,
         )
         decision = decide(state, seen, self.now)
@@ -208,19 +242,49 @@ class Story:
 
     def _serve(self, version: str, requests: int, failing: Mapping[str, float]) -> None:
         for gate in self.plan.gates:
-            failed = sum(self.dice.random() < failing.get(gate.name, 0.004) for _ in range(requests))
-            self.counters.setdefault((version, gate.name, "total"), _Growing()).scrape(self.now, max(0, requests))
-            self.counters.setdefault((version, gate.name, "failures"), _Growing()).scrape(self.now, failed)
+            match gate:
+                case FailureGate():
+                    failed = sum(self.dice.random() < failing.get(gate.name, 0.004) for _ in range(requests))
+                    self._counter(version, gate.name, "total").scrape(self.now, max(0, requests))
+                    self._counter(version, gate.name, "failures").scrape(self.now, failed)
+                case LatencyGate():
+                    times = self.slower if version == "canary" else 1.0
+                    took = [times * 0.12 * self.clockwork.lognormvariate(0, 0.45) for _ in range(requests)]
+                    for bound in (*BOUNDS, math.inf):
+                        counter = self._counter(version, gate.name, f"{bound:g}")
+                        counter.scrape(self.now, sum(one <= bound for one in took))
+                case QueryGate():
+                    busy = version == "canary" and self.gateway.percent >= 10
+                    value = self.memory if busy else 400.0
+                    self.values[version].append(Sample(at=self.now, value=value + self.clockwork.uniform(-9, 9)))
 
-    def _series(self, version: str, gate: FailureGate) -> Counters:
-        def one(kind: str) -> tuple[Series, ...]:
-            return self.counters.get((version, gate.name, kind), _Growing()).series(version)
+    def _counter(self, version: str, gate: str, kind: str) -> _Growing:
+        return self.counters.setdefault((version, gate, kind), _Growing())
 
-        return Counters(total=one("total"), failures=one("failures"))
+    def _counters(self, version: str, gate: Gate) -> Counters:
+        match gate:
+            case FailureGate():
+                total, failures = (self._counter(version, gate.name, kind) for kind in ("total", "failures"))
+                return Counters(total=total.series(version), failures=failures.series(version))
+            case LatencyGate():
+                return Counters(
+                    buckets=tuple(
+                        replace(one, labels={**one.labels, "le": f"{bound:g}"})
+                        for bound in (*BOUNDS, math.inf)
+                        for one in self._counter(version, gate.name, f"{bound:g}").series(version)
+                    )
+                )
+            case QueryGate():
+                return Counters(values=tuple(self.values[version]))
 
     def _reading(self, gate: Gate) -> Reading:
-        assert isinstance(gate, FailureGate), "no other gate has made-up traffic"
-        return Reading(gate=gate, canary=self._series("canary", gate), stable=self._series("stable", gate))
+        asked = tuple(gate.of(version) for version in ("canary", "stable")) if isinstance(gate, QueryGate) else ()
+        return Reading(
+            gate=gate,
+            canary=self._counters("canary", gate),
+            stable=self._counters("stable", gate),
+            queries=asked or (f'made_up{{gate="{gate.name}"}}',),
+        )
 
     def _timeline(self) -> Timeline:
         state = self.state
@@ -229,7 +293,7 @@ class Story:
         return Timeline(start=start, deployed_at=deployed, seen_at=state.seen_at, weights=state.served)
 
     def _judge(self) -> Judgement:
-        return judge(
+        judged = judge(
             self.plan,
             [self._reading(gate) for gate in self.plan.gates],
             timeline=self._timeline(),
@@ -237,6 +301,8 @@ class Story:
             stable_release=self.stable.tag if self.stable is not None else "",
             now=self.now,
         )
+        instances = instances_result(self.state, restarts=self.restarted, ready=self.ready, wanted=2, now=self.now)
+        return combine((*judged.gates, instances), until=judged.until)
 
 
 def good() -> Story:
@@ -247,3 +313,29 @@ def good() -> Story:
 def bad() -> Story:
     """A release that fails a fifth of its model calls and a twentieth of its requests, to its rollback."""
     return Story(plan=plan(), failing={"http 5xx": 0.05, "llm failures": 0.2}).run()
+
+
+def every_gate() -> Plan:
+    """A plan with a gate of every kind, one of which is only observed."""
+    observed = replace(LATENCY, name="latency p99", quantile=0.99, max_increase=0.5, observe=True)
+    return plan(more=(LATENCY, observed, MEMORY))
+
+
+def fine() -> Story:
+    """A good release under a gate of every kind, to its promotion."""
+    return Story(plan=every_gate()).run()
+
+
+def slow() -> Story:
+    """A release that takes twice as long as stable, to its rollback."""
+    return Story(plan=every_gate(), slower=2.0).run()
+
+
+def hungry() -> Story:
+    """A release that takes more memory than it may, and is held for it."""
+    return Story(plan=every_gate(), memory=640.0).run(70)
+
+
+def restarting() -> Story:
+    """A release whose processes restart until that is too much, to its rollback."""
+    return Story(plan=every_gate(), restarts={22: 1, 31: 2, 40: 3}).run()

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from rollout.analysis.blocks import Block
 from rollout.core.decisions import Cause, Deploy, Discard, MoveTraffic, Promote, Retire, RollBack, RunChecks
 from rollout.core.events import (
     Checked,
@@ -19,6 +20,7 @@ from rollout.core.events import (
     Drifted,
     Event,
     Failed,
+    InstancesSeen,
     Intended,
     Interrupted,
     Judged,
@@ -31,34 +33,54 @@ from rollout.core.events import (
     Started,
     WeightSeen,
 )
+from rollout.core.instances import GATE
 from rollout.core.plan import Plan, Weight
 from rollout.core.state import State, fold
-from rollout.core.verdict import Counts, GateResult, Judgement, Verdict
+from rollout.core.verdict import Counts, Estimate, GateResult, Judgement, Measured, Unit, Verdict
+from rollout.report.curves import of_canary, traffic
+from rollout.report.durations import Quantile
 from rollout.report.html import Section, page
 from rollout.report.lines import line
 from rollout.report.live import view
 from rollout.report.summary import summary
+from rollout.report.verdicts import gate_lines
 from tests.core.test_machine_properties import Luck, World, lucks, plans
-from tests.report.stories import CANARY, NOON, STABLE, plan
+from tests.report.stories import CANARY, LATENCY, MEMORY, NOON, STABLE, plan
+from tests.report.test_curves import blocks
 from tests.report.test_html import read
 
-POLICY = plan(0, 5, 100, approve=5)
+POLICY = plan(0, 5, 100, approve=5, more=(LATENCY, MEMORY))
 words = st.text(max_size=12)
 weights = st.integers(0, 1000).map(lambda tenths: Weight(tenths / 10))
 steps = st.integers(0, 2)
 counts = st.integers(0, 10_000).flatmap(
     lambda total: st.integers(0, total).map(lambda failures: Counts(total=total, failures=failures))
 )
+estimates = st.builds(Estimate, value=st.floats(), low=st.floats(), high=st.floats())
+measures = st.builds(
+    Measured,
+    unit=st.sampled_from(Unit),
+    canary=st.none() | estimates,
+    stable=st.none() | estimates,
+    dispersion=st.floats(),
+    bound=st.none() | st.floats(),
+    tolerance=st.none() | st.tuples(st.floats(), st.floats()),
+    queries=st.lists(words, max_size=2).map(tuple),
+    since=st.none() | st.just(NOON),
+    until=st.none() | st.just(NOON),
+)
 results = st.builds(
     GateResult,
-    gate=words,
+    gate=st.sampled_from((GATE, *(gate.name for gate in POLICY.gates))) | words,
     verdict=st.sampled_from(Verdict),
     sentence=words,
     canary=counts,
     stable=counts,
     log_e=st.floats(),
-    log_threshold=st.floats(),
+    log_threshold=st.just(0.0) | st.floats(),
     observe=st.booleans(),
+    advance=st.booleans(),
+    measured=st.none() | measures,
 )
 judgements = st.builds(
     Judgement, verdict=st.sampled_from(Verdict), gates=st.lists(results, max_size=3).map(tuple), reason=words
@@ -89,6 +111,13 @@ def events(at: datetime) -> st.SearchStrategy[Event]:
         st.builds(WeightSeen, at=st.just(at), weight=weights, step=steps),
         st.builds(Drifted, at=st.just(at), expected=weights, seen=weights),
         st.builds(Judged, at=st.just(at), step=steps, judgement=judgements),
+        st.builds(
+            InstancesSeen,
+            at=st.just(at),
+            ready=st.integers(0, 3),
+            wanted=st.integers(1, 3),
+            restarts=st.integers(0, 4),
+        ),
         st.builds(Commanded, at=st.just(at), order=st.sampled_from(Order), by=words, step=steps),
         st.builds(Paused, at=st.just(at), because=words),
         st.builds(Interrupted, at=st.just(at), signal=words),
@@ -116,7 +145,9 @@ def report_everything(state: State, told: tuple[Event, ...], now: datetime) -> N
     for width in (30, 80):
         console = Console(width=width, file=io.StringIO(), no_color=True)
         console.print(view(state, seen_weight=None, wait_reason="", now=now, events=told))
-    whole = page([Section(state=state, events=told)], now)
+    gates = state.judgement.gates if state.judgement is not None else ()
+    assert all(text.isprintable() for result in gates for text in gate_lines(result))
+    whole = page([Section(state=state, events=told), Section(state=state, events=told, judgement=state.judgement)], now)
     read(whole)
     whole.encode("utf-8")
 
@@ -139,3 +170,29 @@ def test_every_state_that_the_machine_reaches_can_be_reported(policy: Plan, life
     for luck in life:
         world.tick(luck)
     report_everything(world.state, tuple(world.events), world.now + timedelta(minutes=1))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(many=blocks(), value=st.floats(0, 1e9), bound=st.none() | st.floats())
+def test_any_counts_can_be_drawn(many: tuple[Block, ...], value: float, bound: float | None) -> None:
+    """Of a failure gate and of a latency gate, whether it has quantiles and a bucket or not."""
+    result = GateResult(
+        gate=LATENCY.name,
+        verdict=Verdict.HEALTHY,
+        sentence="",
+        measured=Measured(unit=Unit.SECONDS, bound=bound),
+    )
+    told: tuple[Event, ...] = (
+        Started(at=NOON, rollout="1-v2", release=CANARY, stable=STABLE, plan=POLICY),
+        Judged(at=NOON, step=0, judgement=Judgement(verdict=Verdict.HEALTHY, gates=(result,))),
+    )
+    state = fold(told)
+    assert state is not None
+    counted = {gate.name: many for gate in POLICY.gates}
+    points = [
+        Quantile(since=one.since, until=one.until, counts=one.counts, value=value) for one in traffic(many, of_canary)
+    ]
+    for quantiles in ({}, {LATENCY.name: {"canary": points, "stable": points}}):
+        reader = read(page([Section(state=state, events=told, blocks=counted, quantiles=quantiles)], NOON))
+        for _, attributes in reader.seen:
+            assert not {"nan", "inf"} & set((attributes.get("d") or "").replace(",", " ").split())

@@ -13,7 +13,21 @@ from rollout.core.events import CheckResult, Order
 from rollout.core.release import Release
 from rollout.report.html import Section, page
 from rollout.report.markup import tag, text
-from tests.report.stories import CANARY, NOON, SECOND, Story, bad, good, plan
+from tests.report.stories import (
+    CANARY,
+    LATENCY,
+    MEMORY,
+    NOON,
+    SECOND,
+    Story,
+    bad,
+    fine,
+    good,
+    hungry,
+    plan,
+    restarting,
+    slow,
+)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'><svg onload=alert(1)> & {{x}} ]]> \u202e\x1b\x00"
 _VOID = {"meta", "br"}
@@ -52,13 +66,24 @@ def read(markup: str) -> Reader:
 
 def section(story: Story, title: str = "") -> Section:
     """A story as a section of the page."""
-    return Section(state=story.state, events=story.events, blocks=story.blocks, title=title)
+    return Section(
+        state=story.state,
+        events=story.events,
+        blocks=story.blocks,
+        quantiles=story.quantiles,
+        judgement=None if story.state.over else story.judgement,
+        title=title,
+    )
 
 
 def hostile() -> Story:
     """Every text that others may write is an attack."""
-    gate = replace(plan().gates[0], name=HOSTILE)
-    policy = replace(plan(), service=HOSTILE, environment=HOSTILE, gates=(gate,))
+    gates = (
+        replace(plan().gates[0], name=HOSTILE),
+        replace(LATENCY, name=f"{HOSTILE} latency"),
+        replace(MEMORY, name=f"{HOSTILE} query", query=f"{HOSTILE} $version"),
+    )
+    policy = replace(plan(), service=HOSTILE, environment=HOSTILE, gates=gates)
     result = CheckResult(name=HOSTILE, version="canary", passed=True, detail=HOSTILE, output=HOSTILE * 3)
     release = Release(tag="v2", image=HOSTILE, digest=CANARY.digest, commit=HOSTILE)
     return Story(
@@ -74,13 +99,15 @@ def test_two_rollouts_stand_on_one_page() -> None:
     assert "The demo|A good release|v1.4.0|✓ v1.4.0 was promoted. It replaces v1.3.2.|" in words
     assert "A bad release|v1.4.0|✗ v1.4.0 was rolled back to v1.3.2, 0.2 s after the decision.|" in words
     assert "12 of 66 requests failed" in words
-    assert "llm failures: canary 18.2 % of 66, stable 0.42 % of 4,736, evidence 100 %" in words
+    assert "llm failures: canary 18.2 % of 66 (" in words
+    assert "), stable 0.42 % of 4,736 (" in words
+    assert "; evidence 100 % of the threshold" in words
     for mark in ("→ 1 %", "→ 100 %", "✓ promote", "✗ roll back", "limit 2 %", "1.5 × stable", "time (UTC)"):
         assert mark in words
-    assert "All 47 events of the journal" in words
+    assert f"All {len(first.events)} events of the journal" in words
 
 
-@pytest.mark.parametrize("story", [good, bad, hostile])
+@pytest.mark.parametrize("story", [good, bad, slow, hungry, restarting, hostile])
 def test_nothing_is_fetched_and_nothing_runs(story: Callable[[], Story]) -> None:
     """No element that could load or run, no address, and a policy that forbids both anyway."""
     told = story()
@@ -154,7 +181,7 @@ def test_text_of_others_is_shown_and_not_obeyed() -> None:
 
 def test_every_coordinate_is_a_number_inside_the_drawing() -> None:
     """No chart draws outside of its paper, and none draws to nan."""
-    for story in (good(), bad(), hostile(), Story(plan=plan(), rps=3).run(50)):
+    for story in (good(), bad(), fine(), slow(), hostile(), Story(plan=plan(), rps=3).run(50)):
         whole = page([section(story)], story.now)
         assert "nan" not in whole.replace("finance", "")
         for name, attributes in read(whole).seen:
@@ -181,6 +208,43 @@ def test_a_page_without_rollouts_says_so_and_one_without_events_is_refused() -> 
     story = Story(plan=plan())
     with pytest.raises(ValueError, match="without events"):
         page([Section(state=story.state, events=())], NOON)
+
+
+def told_by(story: Story) -> str:
+    """All words of a story's page."""
+    return "|".join(read(page([section(story)], story.now)).words).replace("\xa0", " ")
+
+
+def test_a_slow_release_is_charted_by_durations() -> None:
+    """The quantile of both versions, the slow requests against what is allowed, and every number behind the verdict."""
+    words = told_by(slow())
+    assert "|latency: p95 of the durations of each version|" in words
+    assert "|latency: share of the canary's requests that took longer than 300 ms|" in words
+    assert "|+ 30 %|" in words
+    assert "|p95 487 ms|over 300 ms|" in words
+    assert re.search(r"\|100 %\|e-value 4\d\d of 300\|of the canary 47.4 % of 57 requests take longer", words)
+    assert "|tolerance|in effect an increase of 28 % to 32 %, by the buckets there are|" in words
+    assert "failed" not in words.split("|What |latency| rests on|")[1].split("|What ")[0]
+
+
+def test_a_query_and_the_instances_have_no_evidence() -> None:
+    """A query has its values and its text, the instances a sentence; the gates are as they are now."""
+    words = told_by(hungry())
+    assert "|Gates now|Judged at 2026-03-01 12:01:10 UTC, in step 4." in words
+    assert re.search(r"\|memory\|at most 512; [^|]*\|~ inconclusive\|6\d\d\.?\d?\|", words)
+    assert "|none is weighed|" in words
+    assert '|memory_megabytes{version="canary"}\nmemory_megabytes{version="stable"}|' in words
+    assert "|instances|✓ healthy|2 of 2 ready, and none has restarted|" in words
+
+
+def test_restarts_are_told_on_the_page() -> None:
+    """How many there were, and how many are borne."""
+    assert "|instances|✗ unhealthy|restarted 3 times, and 2 are borne; 1 of 2 ready" in told_by(restarting())
+
+
+def test_a_latency_gate_without_a_bucket_draws_no_slow_requests() -> None:
+    """A line at 0 % would say that none was slow."""
+    assert "no bucket was chosen: nothing counts as slow" in told_by(Story(plan=plan(more=(LATENCY,))).run(3))
 
 
 def test_a_check_is_folded_with_its_output() -> None:

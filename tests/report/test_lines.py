@@ -28,8 +28,9 @@ from rollout.core.verdict import Counts, GateResult, Judgement, Verdict
 from rollout.report.lines import line
 from rollout.report.summary import notes, summary
 from rollout.report.words import evidence, one_line, share, span
-from tests.report.stories import NOON, SECOND, Story, bad, good, plan
+from tests.report.stories import NOON, SECOND, Story, bad, good, plan, restarting, slow
 
+OBSERVED = GateResult(gate="p99", verdict=Verdict.UNHEALTHY, sentence="too slow", observe=True)
 MOVE = MoveTraffic(weight=Weight(5), step=2)
 
 
@@ -58,6 +59,10 @@ MOVE = MoveTraffic(weight=Weight(5), step=2)
         (
             Judged(at=NOON, step=0, judgement=Judgement(verdict=Verdict.BLIND, reason="no answer")),
             "step 1 of 7: ? blind: no answer",
+        ),
+        (
+            Judged(at=NOON, step=0, judgement=Judgement(verdict=Verdict.HEALTHY, reason="well", gates=(OBSERVED,))),
+            "step 1 of 7: ✓ healthy: well; only observed: p99 is unhealthy: too slow",
         ),
         (Checked(at=NOON, results=()), "no checks are configured"),
         (
@@ -108,6 +113,24 @@ def test_a_rollback_is_summed_up_with_its_cause_said_once() -> None:
     assert sum(story.state.because in text for text in lines) == 1
     assert any(text.startswith("    llm failures  ✗ unhealthy ") and "canary 18.2 % of 66" in text for text in lines)
     assert any("evidence 100 % of the threshold" in text for text in lines)
+
+
+def test_every_gate_is_summed_up_in_its_own_unit() -> None:
+    """Durations with their ranges, where slow begins, values of a query, the instances; what ranges are, once."""
+    story = slow()
+    lines = summary(story.state, story.now)
+    (latency,) = (text for text in lines if text.startswith("    latency  "))
+    assert "canary p95 487 ms (over 300 ms), stable p95 253 ms (200–300 ms); evidence 100 % of the threshold" in latency
+    assert latency.endswith("slow is longer than 300 ms; tolerated in effect is an increase of 28 % to 32 %")
+    (memory,) = (text for text in lines if text.startswith("    memory  "))
+    assert "evidence" not in memory
+    assert "of 58" not in memory
+    assert sum("ranges hold at every look at once" in text for text in lines) == 1
+    held = restarting()
+    assert any(
+        text.startswith("    instances") and text.endswith("1 of 2 ready, and 1 min is borne")
+        for text in summary(held.state, held.now)
+    )
 
 
 def test_a_soaking_step_says_what_is_left_and_what_comes_next() -> None:

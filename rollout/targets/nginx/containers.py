@@ -68,6 +68,11 @@ class Inspected:
         """Whether its process runs now."""
         return self.status == "running"
 
+    @property
+    def restarting(self) -> bool:
+        """Whether its process has ended and the engine is about to start it again."""
+        return self.status == "restarting"
+
 
 @dataclass(frozen=True)
 class Engine:

@@ -152,7 +152,7 @@ class Containers:
             there = self.engine.look(placed.container)
             if there is None:
                 raise TargetFailed(f"the container {placed.container} was removed by somebody else")
-            if self._is_dead(there):
+            if not there.runs or self._is_dead(there):
                 raise TargetFailed(
                     f"{placed.release} ended with exit code {there.exit_code} before it was ready",
                     hint=self._last_words(placed),
@@ -185,7 +185,8 @@ class Containers:
         return Standing(health=Health.DEAD if self._is_dead(there) else answered, restarts=there.restarts)
 
     def _is_dead(self, there: Inspected) -> bool:
-        if not there.runs:
+        """Whether it has ended for good, or ends again and again; one restart that is under way is neither."""
+        if not there.runs and not there.restarting:
             return True
         young = there.started is not None and self.clock() - there.started < _YOUNG
         return there.restarts >= _LOOPING and young
