@@ -93,6 +93,14 @@ _PLOTS: Final = """
 ![False rollbacks against the canary's traffic, for each rule](false.svg)
 """
 
+_WHY: Final = """
+Two targets are out of reach for the service with 5 requests/s at a first weight of 1 %, and for arithmetic alone. Its
+canary gets 0.05 requests/s: two scrapes bring 1.5 requests, and no rule that errs in 1 % of rollouts can decide on
+those. How the time falls with the traffic is in the row above and in the tables of detection below. And to show that a
+rate is below 2 % with an error of 5 % takes at least log(20)/0.02 = 150 requests without a failure, where the first
+step of 30 minutes brings 90.
+"""
+
 _LIMITS: Final = """
 ## What this does not show
 
@@ -105,7 +113,7 @@ Each subject is simulated on its own, with a quarter of the 1 % that a whole rol
 def _targets(found: Sequence[Target]) -> str:
     marks = {True: "met", False: "**not met**", None: "not measured"}
     rows = [(one.what, one.wanted, one.measured, marks[one.met]) for one in found]
-    return "## Targets\n\n" + _table(("what", "wanted", "measured", ""), rows, numbers=False)
+    return "## Targets\n\n" + _table(("what", "wanted", "measured", ""), rows, numbers=False) + "\n" + _WHY
 
 
 def _rules() -> str:

@@ -127,12 +127,10 @@ class Hearing:
     def _query(self, reading: Reading, timeline: Timeline, now: datetime) -> GateResult:
         assert isinstance(reading.gate, QueryGate)
         traffic = timeline.weight_at(now) > NOTHING
-        # A recording knows the deployment only by the first scrape in which the canary had counted something.
-        began = max(timeline.start, timeline.deployed_at - self.plan.interval)
         return judge_query(
             reading.gate,
             reading,
-            began=began,
+            start=timeline.start,
             now=now,
             interval=self.plan.interval,
             traffic=traffic,

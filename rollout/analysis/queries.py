@@ -15,15 +15,15 @@ OUTSIDE = "a plain limit, outside the promise of false_rollback"
 
 
 def judge_query(
-    gate: QueryGate, reading: Reading, *, began: datetime, now: datetime, interval: timedelta, traffic: bool
+    gate: QueryGate, reading: Reading, *, start: datetime, now: datetime, interval: timedelta, traffic: bool
 ) -> GateResult:
     """The verdict on the newest values; `traffic` is whether the canary has any. NaN and absence prove nothing.
 
-    What was `canary` before it `began` was another one, which may just have been taken back for such values.
+    What was `canary` before the `start` of the rollout was another one, maybe taken back for such values just now.
     """
     if reading.problem:
         return _result(gate, reading, Verdict.BLIND, f"the metrics cannot be had: {reading.problem}")
-    since = max(began, now - interval * (gate.scrapes + 1.5))
+    since = max(start, now - interval * (gate.scrapes + 1.5))
     canary = [sample for sample in reading.canary.values if since < sample.at <= now][-gate.scrapes :]
     if not canary or canary[-1].at <= now - 4 * interval:
         if not traffic:

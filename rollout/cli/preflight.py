@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from rollout.analysis.histograms import NoCut, TooFew, choose
@@ -33,13 +33,15 @@ def findings_of(configuration: Configuration, target: Target, source: Source) ->
         if isinstance(gate, QueryGate):
             yield _query(gate, source, configuration.plan.interval)
         elif isinstance(gate, LatencyGate):
-            yield from _bucket(gate, source)
+            yield from bucket_findings(gate, source, until=now())
 
 
-def _bucket(gate: LatencyGate, source: Source) -> Iterator[Finding]:
-    """Which bucket would serve by what stable has served lately; where there is no answer, that was told before."""
+def bucket_findings(gate: LatencyGate, source: Source, *, until: datetime) -> Iterator[Finding]:
+    """Which bucket would serve by what stable served in the hour before, and which bound to add where none would.
+
+    Nothing where the source has no answer or no histogram, as it tells that by itself.
+    """
     subject = f"bucket of {gate.name}"
-    until = now()
     try:
         stable = source.histogram(gate.histogram.of("stable"), since=until - LOOK_BACK, until=until)
     except SourceUnavailable:

@@ -58,7 +58,7 @@ def _error(wrong: Sequence[Wrong]) -> ConfigurationError:
 
 
 def _line(result: Replayed) -> str:
-    return f"{result.file}: {verdict_words(result.outcome)} {_when(result)}; {'; '.join(_why(result))}"
+    return f"{one_line(result.file)}: {verdict_words(result.outcome)} {_when(result)}; {'; '.join(_why(result))}"
 
 
 def _when(result: Replayed) -> str:

@@ -65,14 +65,14 @@ def verdict(
     *,
     traffic: bool = True,
     problem: str = "",
-    began: float = 0,
+    start: float = 0,
     now: float = 100,
 ) -> GateResult:
     read = read_of(subject, canary, stable)
     if problem:
         read = Reading(gate=subject, problem=problem)
     return judge_query(
-        subject, read, began=second(began), now=second(now), interval=timedelta(seconds=1), traffic=traffic
+        subject, read, start=second(start), now=second(now), interval=timedelta(seconds=1), traffic=traffic
     )
 
 
@@ -155,12 +155,12 @@ def test_no_value_at_all_waits_for_the_traffic_and_then_holds() -> None:
     assert (result.verdict, result.sentence) == (Verdict.INCONCLUSIVE, "the query gives no value for the canary")
 
 
-def test_values_from_before_it_began_were_another_canary() -> None:
+def test_values_from_before_the_rollout_were_another_canary() -> None:
     """One that has just been taken back, for these very values."""
-    assert verdict(query(most=10), [12.0] * 3, began=97).verdict is Verdict.UNHEALTHY
-    assert verdict(query(most=10), [12.0] * 3, began=98).verdict is Verdict.INCONCLUSIVE
-    assert verdict(query(most=10), [12.0, 12.0, 9.0], began=99).verdict is Verdict.HEALTHY
-    assert verdict(query(most=10), [12.0] * 3, began=100, traffic=False).verdict is Verdict.HEALTHY
+    assert verdict(query(most=10), [12.0] * 3, start=97).verdict is Verdict.UNHEALTHY
+    assert verdict(query(most=10), [12.0] * 3, start=98).verdict is Verdict.INCONCLUSIVE
+    assert verdict(query(most=10), [12.0, 12.0, 9.0], start=99).verdict is Verdict.HEALTHY
+    assert verdict(query(most=10), [12.0] * 3, start=100, traffic=False).verdict is Verdict.HEALTHY
 
 
 def test_values_that_stopped_are_no_values() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import shutil
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,12 +18,18 @@ from pathlib import Path
 import pytest
 import requests
 
+from rollout.analysis.blocks import Timeline
 from rollout.analysis.counters import growth
+from rollout.analysis.judge import judge
 from rollout.core.finding import Severity
+from rollout.core.gates import LatencyGate
+from rollout.core.plan import Plan, Step, Weight
 from rollout.core.selector import parse
+from rollout.core.verdict import GateResult, Verdict
 from rollout.demo.processes import free_port, running
 from rollout.errors import SourceUnavailable
 from rollout.metrics.prometheus import PrometheusSource
+from rollout.reading import read_gates
 from tests.metrics.protobuf import CONTENT_TYPE, NativeHistogram, families
 
 PROGRAM = shutil.which("prometheus")
@@ -33,19 +43,19 @@ Eventually = Callable[[Callable[[], bool]], None]
 
 @dataclass
 class NativeExporter:
-    """A process with native histograms by name; `told` holds every state that was scraped, by count."""
+    """A process with native histograms by name and version."""
 
-    histograms: dict[str, NativeHistogram] = field(default_factory=dict)
+    histograms: dict[tuple[str, str], NativeHistogram] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
 
-    def set(self, name: str, histogram: NativeHistogram) -> None:
+    def set(self, name: str, histogram: NativeHistogram, *, version: str = "stable") -> None:
         with self.lock:
-            self.histograms[name] = histogram
+            self.histograms[name, version] = histogram
 
     def expose(self) -> bytes:
         with self.lock:
-            return families((name, {"version": "stable"}, one) for name, one in self.histograms.items())
+            return families((name, {"version": version}, one) for (name, version), one in self.histograms.items())
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +227,74 @@ def test_doctor_names_a_native_histogram(story: Story) -> None:
     assert found.severity is Severity.OK
     assert "1 native histogram of the stable release" in found.message
     assert missing.message == f"no series: {story.metric} is a native histogram"
+
+
+class Service:
+    """Both versions of a service that times its requests by a native histogram: a p95 of 0.4 s, 9 % to a bucket."""
+
+    def __init__(self, name: str, *, slower: float, exporter: NativeExporter, source: PrometheusSource) -> None:
+        self.gate = LatencyGate(name="p95 latency", histogram=parse(name + '{version="$version"}'), min_requests=20)
+        self.plan = Plan(
+            service="chat",
+            environment="test",
+            steps=tuple(Step(weight=Weight(weight), soak=timedelta(minutes=1)) for weight in (20, 100)),
+            gates=(self.gate,),
+            interval=timedelta(seconds=1),
+            warm_up=timedelta(0),
+            dispersion=1,
+        )
+        self._name, self._exporter, self._source = name, exporter, source
+        self._slower = {"stable": 1.0, "canary": slower}
+        self._counts: dict[str, Counter[int]] = {"stable": Counter(), "canary": Counter()}
+        self._dice = random.Random(name)
+
+    def serve(self, version: str, requests: int) -> None:
+        for _ in range(requests):
+            duration = 0.4 * self._slower[version] * math.exp(0.5 * (self._dice.gauss() - 1.645))
+            self._counts[version][math.ceil(math.log2(duration) * 8)] += 1
+        self._exporter.set(self._name, NativeHistogram(schema=3, positive=self._counts[version]), version=version)
+
+    def judged(self, start: datetime, first: datetime) -> GateResult:
+        """The verdict now, with the canary at 20 % since `first`."""
+        at = now()
+        readings = read_gates(self._source, self.plan, start=start, until=at, clock=now)
+        timeline = Timeline(start=start, deployed_at=start, seen_at=first, weights=((first, Weight(20)),))
+        found = judge(self.plan, readings, timeline=timeline, canary_release="", stable_release="", now=at)
+        return found.gates[0]
+
+
+def test_a_latency_gate_finds_a_slow_canary_and_no_other(
+    exporter: NativeExporter, server: str, source_at: Sources
+) -> None:
+    """Twice as slow is taken back, and as slow as stable or a tenth slower is not; each version has its own buckets."""
+    source = source_at(server)
+    same, tenth, twice = services = [
+        Service(name, slower=slower, exporter=exporter, source=source)
+        for name, slower in (("same_seconds", 1.0), ("tenth_seconds", 1.1), ("twice_seconds", 2.0))
+    ]
+
+    def serve(seconds: float, *, canary: int) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for one in services:
+                one.serve("stable", 40)
+                one.serve("canary", canary)
+            time.sleep(0.1)
+
+    serve(2.5, canary=0)
+    start = now()
+    serve(0.5, canary=0)
+    first, deadline = now(), time.monotonic() + 40
+    while (found := twice.judged(start, first)).verdict is not Verdict.UNHEALTHY:
+        assert time.monotonic() < deadline, found.sentence
+        serve(0.5, canary=10)
+    serve(3, canary=10)
+    assert found.measured is not None
+    assert found.measured.bound is not None
+    for one in (same, tenth):
+        found = one.judged(start, first)
+        assert found.verdict is Verdict.HEALTHY, found.sentence
+        assert found.canary.total > 100
+        assert found.measured is not None
+        assert found.measured.tolerance is not None
+        assert 0.25 < found.measured.tolerance[0] <= found.measured.tolerance[1] < 0.35
