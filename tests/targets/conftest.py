@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -209,6 +210,13 @@ def world(tmp_path: Path, engine: Engine, client: docker.DockerClient, images: I
             container.remove(force=True)
 
 
+def own_ports() -> str:
+    """A range for the containers of this process alone: a test may take a port that another's container would have."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 22000 + 200 * worker
+    return f"{first}-{first + 199}"
+
+
 def nginx_settings(directory: Path, server: Nginx, engine: Engine) -> NginxSettings:
     """Settings for a service behind a private nginx."""
     return NginxSettings.model_validate(
@@ -219,6 +227,7 @@ def nginx_settings(directory: Path, server: Nginx, engine: Engine) -> NginxSetti
             "nginx_config": server.config,
             "nginx_prefix": server.prefix,
             "container": {
+                "ports": own_ports(),
                 "port": 8080,
                 "health": "/health",
                 "health_timeout": timedelta(seconds=20),
