@@ -165,19 +165,22 @@ class Channel:
 
     def _count(self, samples: Sequence[tuple[float, float]]) -> None:
         start, base, counts_requests = self._counting.start, self._base, self.counts_requests
-        for at, value in samples:
+        grown: list[tuple[float, float, float]] = []
+        for sample in samples:
+            at, value = sample
             if base is not None:
-                grown = value - base[1]
-                if grown < 0:
-                    grown = value
+                amount = value - base[1]
+                if amount < 0:
+                    amount = value
                 if self._untold:
-                    self._tell(at, grown)
-                if grown or counts_requests:
-                    self.add(base[0], at, grown)
+                    self._tell(at, amount)
+                if amount or counts_requests:
+                    grown.append((base[0], at, amount))
             elif at > start:
                 self._first(at, value)
-            base = (at, value)
+            base = sample
         self._base = base
+        self._put(grown)
 
     def _first(self, at: float, value: float) -> None:
         """A counter that was not there before the start. The canary's began after it, and so did a new label set.
@@ -205,30 +208,40 @@ class Channel:
 
     def add(self, since: float, at: float, amount: float) -> None:
         """What it grew by between two scrapes."""
-        cell = self._counting.cell(at)
+        self._put(((since, at, amount),))
+
+    def _put(self, grown: Iterable[tuple[float, float, float]]) -> None:
+        """Into the cells: the earlier and the later scrape, and the growth between them. This runs for every sample."""
+        counting, version = self._counting, self._version
+        cells, index_of = counting.cells, counting.index_of
         total, failures = self._weights
-        if since < cell.since:  # noqa: PLR1730  (this line and the next run for every sample)
-            cell.since = since
-        if at > cell.until:  # noqa: PLR1730
-            cell.until = at
-        if total:
-            cell.saw.add(self._version)
-        if not amount:
-            return
-        if self._version == "canary":
-            cell.canary[0] += total * amount
-            cell.canary[1] += failures * amount
-            if since < self._instance.warm:
-                return
-            two = cell.warm.get(self._part)
-            if two is None:
-                two = cell.warm[self._part] = [0.0, 0.0]
-        else:
-            two = cell.stable.get(self._key)
-            if two is None:
-                two = cell.stable[self._key] = [0.0, 0.0]
-        two[0] += total * amount
-        two[1] += failures * amount
+        warm = self._instance.warm if version == "canary" else -math.inf
+        for since, at, amount in grown:
+            index = index_of(at)
+            cell = cells.get(index)
+            if cell is None:
+                cell = cells[index] = _Cell()
+            cell.since = since if since < cell.since else cell.since
+            cell.until = at if at > cell.until else cell.until
+            if total:
+                cell.saw.add(version)
+            if not amount:
+                continue
+            requests, failed = total * amount, failures * amount
+            if version == "canary":
+                cell.canary[0] += requests
+                cell.canary[1] += failed
+                if since < warm:
+                    continue
+                two = cell.warm.get(self._part)
+                if two is None:
+                    two = cell.warm[self._part] = [0.0, 0.0]
+            else:
+                two = cell.stable.get(self._key)
+                if two is None:
+                    two = cell.stable[self._key] = [0.0, 0.0]
+            two[0] += requests
+            two[1] += failed
 
 
 class Counting:
@@ -253,7 +266,8 @@ class Counting:
         """Stable's instances that may have begun after the start."""
         self._instances: dict[tuple[Version, str], _Instance] = {}
         self._channels: list[Channel] = []
-        self._cells: dict[int, _Cell] = {}
+        self.cells: dict[int, _Cell] = {}
+        """By their number on the grid; those before the start are negative."""
         self._open = _Cell()
         self._next = 0
         self._begin = 0
@@ -317,25 +331,21 @@ class Counting:
         for channel in self._channels:
             channel.flush()
 
-    def cell(self, at: float) -> _Cell:
+    def index_of(self, at: float) -> int:
         """The cell that holds a moment; the first one after the start holds what came before its edge as well."""
         assert self.origin is not None
         index = math.ceil((at - self.origin) / self._interval) - 1
         if at <= self.start:
-            index = min(-1, index)
-        elif index < 0:
-            index = 0
-        self._newest = max(self._newest, index)
-        cell = self._cells.get(index)
-        if cell is None:
-            cell = self._cells[index] = _Cell()
-        return cell
+            return index if index < 0 else -1
+        index = max(index, 0)
+        self._newest = index if index > self._newest else self._newest
+        return index
 
     def history(self) -> Scatter:
         """How unevenly stable's instances failed before the start."""
         found = NO_SCATTER
-        for index in [index for index in self._cells if index < 0]:
-            found += scatter(self._cells.pop(index).instances())
+        for index in [index for index in self.cells if index < 0]:
+            found += scatter(self.cells.pop(index).instances())
         return found
 
     def closed(self, timeline: Timeline) -> Iterator[Block]:
@@ -345,7 +355,7 @@ class Counting:
         while self._next < self._newest:
             index = self._next
             self._next += 1
-            cell = self._cells.pop(index, None)
+            cell = self.cells.pop(index, None)
             if cell is not None and self._begin == index:
                 self._open = cell
             elif cell is not None:
@@ -361,8 +371,8 @@ class Counting:
         index = self._newest
         cell = _Cell()
         cell.add(self._open)
-        if index in self._cells:
-            cell.add(self._cells[index])
+        if index in self.cells:
+            cell.add(self.cells[index])
         return self._block(cell, index, timeline, timeline.shifts()) if self._is_whole(index, cell, timeline) else None
 
     def _settle(self) -> None:
