@@ -222,7 +222,8 @@ def _slow_of_stable(durations: Durations, counts: Ints, cut: Cut) -> Floats:
 
 def _first_rollback(fresh: Weighing, found: Iterable[Block]) -> int:
     for number, one in enumerate(found, start=1):
-        if fresh.add(one).log_e >= THRESHOLD:
+        fresh.add(one)
+        if fresh.log_e >= THRESHOLD:
             return number
     return NEVER
 

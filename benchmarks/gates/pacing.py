@@ -126,14 +126,14 @@ def _rollout(cell: Cell, dice: Dice, *, evidence: bool) -> Paced:
             first_since=ours.DEPLOYED,
             second_since=second_since,
         )
-        case = weighing.add(block)
-        if case.log_e >= ours.THRESHOLD:
+        weighing.add(block)
+        if weighing.log_e >= ours.THRESHOLD:
             for _ in range(ACTUATION):
                 failed += sum(one[0] for one in _scrape(cell, dice, steps[step], two=scrape >= second_since)[1])
             return Paced(scrapes=scrape + 1, promoted=False, rolled_back=True, failed=failed)
         served += 0.0 if block.shifted else block.judged.canary_total
         length = scrape + 1 - begun
-        shown = evidence and step > 0 and case.log_kept >= -math.log(ours.BETA)
+        shown = evidence and step > 0 and weighing.case.log_kept >= -math.log(ours.BETA)
         if length >= (SHORTEST if shown else STEP) and served >= gate.min_requests:
             step, begun, served = step + 1, scrape + 1, 0.0
             if step == len(steps):

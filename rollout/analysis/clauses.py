@@ -6,9 +6,11 @@ is for `judge`.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +22,11 @@ from rollout.core.plan import EVERYTHING
 
 CATASTROPHE: Final = 0.25
 """The failure rate that is judged even while the canary warms up, as a ratio."""
+
+
+_Value = Callable[[str], float]
+"""The value of an e-process by its name."""
+_Weighed = tuple[Block, float]
 
 
 class Kind(StrEnum):
@@ -83,17 +90,54 @@ class Case:
     """What the evidence of the next block is divided by."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Everything that is remembered from block to block."""
+class _Track:
+    """The e-process of one witness, taken on only when it is asked for: most often a clause's first one says no."""
 
-    processes: Mapping[str, EProcess]
-    scatter: Scatter
-    dispersion: float
-    highest: float = 1.0
-    """The highest value that the gate's e-value has had."""
+    __slots__ = ("_done", "_process", "_witness")
+
+    def __init__(self, witness: _Witness) -> None:
+        self._witness = witness
+        self._process = EProcess.of(witness.bets)
+        self._done = 0
+
+    def after(self, weighed: Sequence[_Weighed]) -> EProcess:
+        """The process after all of these blocks; more of the same ones each time."""
+        process, witness = self._process, self._witness
+        if self._done < len(weighed):
+            for block, dispersion in itertools.islice(weighed, self._done, None):
+                process = _taken_on(process, witness, block, dispersion)
+            self._process, self._done = process, len(weighed)
+        return process
+
+    def peek(self, weighed: Sequence[_Weighed], block: Block, dispersion: float) -> EProcess:
+        """The process after these and one more, which is not kept."""
+        return _taken_on(self.after(weighed), self._witness, block, dispersion)
+
+
+def _taken_on(process: EProcess, witness: _Witness, block: Block, dispersion: float) -> EProcess:
+    """The process after one more block."""
+    if witness.alone and block.weight != EVERYTHING:
+        return process
+    seen = block.whole if witness.cold else block.judged
+    if not seen.canary_total:
+        return process
+    bets, burst = witness.bets, 1.0 if witness.cold else dispersion
+    if isinstance(bets, RateBets):
+        growth = bets.growth(seen.canary_total, seen.canary_failures, burst)
+    else:
+        growth = bets.growth((seen,) if witness.cold else block.parts, burst)
+    return process.after(growth, block.weight.percent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """The highest value that a gate's e-value has had."""
+
+    value: float = 1.0
     kind: Kind | None = None
+    """The clause that had it."""
     blocks: int = 0
+    """How many blocks there were by then."""
 
 
 class Weighing:
@@ -118,81 +162,90 @@ class Weighing:
     ) -> None:
         self._gate = gate
         self._otherwise = dispersion
-        self._witnesses = _witnesses(gate) | (_keepers(gate) if advance else {})
+        self._tracks = {
+            name: _Track(witness) for name, witness in (_witnesses(gate) | (_keepers(gate) if advance else {})).items()
+        }
         self._clauses = _clauses(gate, lenient=beta / budget)
         self._held = _held(gate)
         self._keepers = tuple(_keepers(gate)) if advance else ()
-        self._standing = _Standing(
-            processes={name: EProcess.of(witness.bets) for name, witness in self._witnesses.items()},
-            scatter=history,
-            dispersion=history.dispersion(otherwise=dispersion),
-        )
+        self._scatter = history
+        self._dispersion = history.dispersion(otherwise=dispersion)
+        self._peak = _Peak()
+        self._weighed: list[_Weighed] = []
+        """The blocks that are evidence, each with the dispersion known before it: bets are made beforehand."""
         self.blocks: list[Block] = []
-        """What was weighed so far."""
+        """What was added so far."""
 
     @property
     def case(self) -> Case:
         """What the blocks so far say."""
-        return self._case(self._standing)
+        return self._case(self._now, self._peak, self._dispersion)
 
-    def add(self, block: Block) -> Case:
-        """Weigh the next block, and keep it; what all of them say by now."""
-        self._standing = self._after(block)
+    @property
+    def log_e(self) -> float:
+        """The highest logarithm that the gate's e-value has had: the case's, without the rest of it."""
+        return math.log(self._peak.value)
+
+    def add(self, block: Block) -> None:
+        """Weigh the next block, and keep it."""
+        before = self._dispersion
+        self._scatter, self._dispersion = self._scattered(block)
+        if not block.shifted:
+            self._weighed.append((block, before))
+            self._peak = self._higher(self._now, block)
         self.blocks.append(block)
-        return self.case
 
     def peek(self, block: Block) -> Case:
         """What they would say together with a block that is not closed yet."""
-        return self._case(self._after(block))
+        _, dispersion = self._scattered(block)
+        if block.shifted:
+            return self._case(self._now, self._peak, dispersion)
+        before = self._dispersion
 
-    def _case(self, standing: _Standing) -> Case:
-        processes = standing.processes
+        def then(name: str) -> float:
+            return self._tracks[name].peek(self._weighed, block, before).value
+
+        return self._case(then, self._higher(then, block), dispersion)
+
+    def fork(self) -> Weighing:
+        """The same evidence, to go on with separately."""
+        for track in self._tracks.values():
+            track.after(self._weighed)
+        other = copy.copy(self)
+        other._tracks = {name: copy.copy(track) for name, track in self._tracks.items()}  # noqa: SLF001  (its own class)
+        other._weighed = [*self._weighed]  # noqa: SLF001
+        other.blocks = [*self.blocks]
+        return other
+
+    def _now(self, name: str) -> float:
+        return self._tracks[name].after(self._weighed).value
+
+    def _case(self, value: _Value, peak: _Peak, dispersion: float) -> Case:
         return Case(
-            log_e=math.log(standing.highest),
-            kind=standing.kind,
-            blocks=standing.blocks,
-            log_over_limit=_log(processes, "limit"),
-            log_regression=math.log(max(_strength(self._held, processes), 1e-300)) if self._held else 0.0,
-            log_kept=min((_log(processes, name) for name in self._keepers), default=0.0),
-            dispersion=standing.dispersion,
+            log_e=math.log(peak.value),
+            kind=peak.kind,
+            blocks=peak.blocks,
+            log_over_limit=_log(value("limit")) if "limit" in self._tracks else 0.0,
+            log_regression=_log(_strength(self._held, value)) if self._held else 0.0,
+            log_kept=min((_log(value(name)) for name in self._keepers), default=0.0),
+            dispersion=dispersion,
         )
 
-    def _after(self, block: Block) -> _Standing:
-        before = self._standing
-        scattered, dispersion = before.scatter, before.dispersion
-        if block.scatter.failures:
-            scattered += block.scatter
-            dispersion = scattered.dispersion(otherwise=self._otherwise)
-        if block.shifted:
-            return replace(before, scatter=scattered, dispersion=dispersion)
-        processes = self._processes(block)
-        highest, kind, blocks = before.highest, before.kind, before.blocks
-        for clause in self._clauses:
-            first, share = clause.witnesses[0]
-            if processes[first].value * share <= highest:  # most often the first witness has nothing to say
-                continue
-            value = _strength(clause, processes)
-            if value > highest and (clause.kind is not Kind.EMERGENCY or self._is_emergency(block)):
-                highest, kind, blocks = value, clause.kind, len(self.blocks) + 1
-        return _Standing(processes, scattered, dispersion, highest, kind, blocks)
+    def _scattered(self, block: Block) -> tuple[Scatter, float]:
+        """The scatter of stable's instances together with a block's, and the dispersion it gives."""
+        if not block.scatter.failures:
+            return self._scatter, self._dispersion
+        scattered = self._scatter + block.scatter
+        return scattered, scattered.dispersion(otherwise=self._otherwise)
 
-    def _processes(self, block: Block) -> Mapping[str, EProcess]:
-        """Every e-process after the block. Bets are made beforehand: with the dispersion that was known by then."""
-        before = self._standing
-        processes = dict(before.processes)
-        dispersion, warm, cold = before.dispersion, block.judged, block.whole
-        weight, alone = block.weight.percent, block.weight == EVERYTHING
-        for name, witness in self._witnesses.items():
-            seen = cold if witness.cold else warm
-            if (witness.alone and not alone) or not seen.canary_total:
-                continue
-            bets, burst = witness.bets, 1.0 if witness.cold else dispersion
-            if isinstance(bets, RateBets):
-                growth = bets.growth(seen.canary_total, seen.canary_failures, burst)
-            else:
-                growth = bets.growth((cold,) if witness.cold else block.parts, burst)
-            processes[name] = processes[name].after(growth, weight)
-        return processes
+    def _higher(self, value: _Value, block: Block) -> _Peak:
+        """The peak after a block, of which `value` tells what each e-process is worth then."""
+        peak = self._peak
+        for clause in self._clauses:
+            strength = _strength(clause, value, above=peak.value)
+            if strength > peak.value and (clause.kind is not Kind.EMERGENCY or self._is_emergency(block)):
+                peak = _Peak(strength, clause.kind, len(self.blocks) + 1)
+        return peak
 
     def _is_emergency(self, block: Block) -> bool:
         """The literal rule: the rate over the trailing window, with its minimum sample."""
@@ -209,14 +262,21 @@ class Weighing:
         return total >= rule.min_requests and failures >= rule.min_failures and failures >= rule.max * total
 
 
-def _strength(clause: _Clause, processes: Mapping[str, EProcess]) -> float:
-    """The e-value of a clause, as a part of the gate's: the lowest of its witnesses', each by its share."""
-    return min(processes[name].value * share for name, share in clause.witnesses)
+def _strength(clause: _Clause, value: _Value, *, above: float = 0.0) -> float:
+    """The e-value of a clause, as a part of the gate's: the lowest of its witnesses', each by its share.
+
+    Once it cannot be above that value any more, the other witnesses are not asked.
+    """
+    lowest = math.inf
+    for name, share in clause.witnesses:
+        lowest = min(lowest, value(name) * share)
+        if lowest <= above:
+            break
+    return lowest
 
 
-def _log(processes: Mapping[str, EProcess], name: str) -> float:
-    process = processes.get(name)
-    return math.log(process.value) if process is not None and process.value > 0 else 0.0
+def _log(value: float) -> float:
+    return math.log(max(value, 1e-300))
 
 
 _COARSE: Final = (2.0, 5.0, 25.0)

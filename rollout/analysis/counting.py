@@ -6,12 +6,14 @@ It decides nothing: what a block says about the canary is for `evidence`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from rollout.analysis.blocks import Block, Part, Timeline, Version
+from rollout.analysis.counters import LARGEST
 from rollout.analysis.dispersion import NO_SCATTER, Scatter, scatter
 from rollout.core.plan import EVERYTHING
 
@@ -19,6 +21,8 @@ _NEWBORN: Final = 2.0
 """A process first seen after the start is new if it brings at most so many times the requests it has grown by next."""
 
 _Labels = tuple[str, ...]
+_Key = tuple[str, _Labels]
+"""An instance and a part of what it served."""
 
 
 @dataclass(slots=True)
@@ -27,10 +31,12 @@ class _Cell:
 
     since: float = math.inf
     until: float = -math.inf
-    canary: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    warm: dict[_Labels, list[float]] = field(default_factory=dict)
-    """The canary's by part, of warmed-up instances."""
-    stable: dict[tuple[str, _Labels], list[float]] = field(default_factory=dict)
+    total: float = 0.0
+    """The canary's requests."""
+    failures: float = 0.0
+    warm: dict[_Key, list[float]] = field(default_factory=dict)
+    """The canary's by instance and part, of warmed-up instances."""
+    stable: dict[_Key, list[float]] = field(default_factory=dict)
     """Stable's by instance and part."""
     saw: set[Version] = field(default_factory=set)
     """Which versions were scraped in it."""
@@ -39,8 +45,8 @@ class _Cell:
         self.since = min(self.since, other.since)
         self.until = max(self.until, other.until)
         self.saw |= other.saw
-        self.canary[0] += other.canary[0]
-        self.canary[1] += other.canary[1]
+        self.total += other.total
+        self.failures += other.failures
         _pour(other.warm, self.warm)
         _pour(other.stable, self.stable)
 
@@ -55,7 +61,13 @@ class _Cell:
 
     def parts(self) -> dict[_Labels, list[float]]:
         """Requests and failures of the canary and of stable that may be compared, by part."""
-        found = {part: [*two, 0.0, 0.0] for part, two in self.warm.items()}
+        found: dict[_Labels, list[float]] = {}
+        for (_, part), two in self.warm.items():
+            four = found.get(part)
+            if four is None:
+                four = found[part] = [0.0] * 4
+            four[0] += two[0]
+            four[1] += two[1]
         for (_, part), two in self.stable.items():
             four = found.get(part)
             if four is None:
@@ -63,9 +75,6 @@ class _Cell:
             four[2] += two[0]
             four[3] += two[1]
         return found
-
-
-_Key = TypeVar("_Key")
 
 
 def _pour(source: dict[_Key, list[float]], into: dict[_Key, list[float]]) -> None:
@@ -111,44 +120,47 @@ class Channel:
         self._version = version
         self._name = instance
         self._instance = counting.instance(version, instance)
-        self._part = part
         self._key = (instance, part)
         self._weights = (total, failures)
         self._base: tuple[float, float] | None = None
         self._untold = False
-        self._pending: list[tuple[float, float]] = []
+        self._pending: tuple[list[float], list[float]] = ([], [])
 
-    def take(self, samples: Iterable[tuple[float, float]]) -> None:
-        """More samples, oldest first, as (seconds since 1970, value).
+    def take(self, times: Sequence[float], values: Sequence[float]) -> None:
+        """More samples, oldest first, their times in seconds since 1970.
 
-        The last one at or before the start is the base of what follows. NaN and negative values are passed over, as
-        no counter can have them. A value that falls is a reset and counts in full.
+        The last one at or before the start is the base of what follows. NaN, negative values and ones beyond
+        `LARGEST` are passed over, as no counter can have them. A value that falls is a reset and counts in full.
         """
-        fit = [(at, value) for at, value in samples if 0 <= value < math.inf]
-        if not fit:
+        if not values:
             return
+        if not (0 <= min(values) <= max(values) <= LARGEST) or math.isnan(sum(values)):
+            fit = [(at, value) for at, value in zip(times, values, strict=True) if 0 <= value <= LARGEST]
+            if not fit:
+                return
+            times, values = [at for at, _ in fit], [value for _, value in fit]
         counting = self._counting
-        if fit[0][0] < self._instance.first:
-            counting.meet(self._version, self._instance, fit[0][0])
+        if times[0] < self._instance.first:
+            counting.meet(self._version, self._instance, times[0])
         if self._weights[0]:
-            counting.scraped(
-                self._version, first=next((at for at, _ in fit if at > counting.start), None), last=fit[-1][0]
-            )
+            after = bisect_right(times, counting.start)
+            counting.scraped(self._version, first=times[after] if after < len(times) else None, last=times[-1])
         if counting.origin is None:
-            self._pending += fit
+            self._pending[0].extend(times)
+            self._pending[1].extend(values)
         else:
-            self._count(fit)
+            self._count(times, values)
 
     @property
     def counts_requests(self) -> bool:
         """Whether it is a counter of requests, and not only of failures."""
         return bool(self._weights[0])
 
-    def expect(self, samples: Iterable[tuple[float, float]]) -> None:
+    def expect(self, times: Sequence[float], values: Sequence[float]) -> None:
         """Know beforehand when its process is first scraped, where one counter is read after the other."""
         counting, version = self._counting, self._version
-        for at, value in samples:
-            if not 0 <= value < math.inf:
+        for at, value in zip(times, values, strict=True):
+            if not 0 <= value <= LARGEST:
                 continue
             if at < self._instance.first:
                 counting.meet(version, self._instance, at)
@@ -160,27 +172,23 @@ class Channel:
 
     def flush(self) -> None:
         """Count what came before the grid was known."""
-        pending, self._pending = self._pending, []
-        self._count(pending)
+        (times, values), self._pending = self._pending, ([], [])
+        if times:
+            self._count(times, values)
 
-    def _count(self, samples: Sequence[tuple[float, float]]) -> None:
-        start, base, counts_requests = self._counting.start, self._base, self.counts_requests
-        grown: list[tuple[float, float, float]] = []
-        for sample in samples:
-            at, value = sample
-            if base is not None:
-                amount = value - base[1]
-                if amount < 0:
-                    amount = value
-                if self._untold:
-                    self._tell(at, amount)
-                if amount or counts_requests:
-                    grown.append((base[0], at, amount))
-            elif at > start:
-                self._first(at, value)
-            base = sample
-        self._base = base
-        self._put(grown)
+    def _count(self, times: Sequence[float], values: Sequence[float]) -> None:
+        if self._base is None:
+            if times[0] > self._counting.start:
+                self._first(times[0], values[0])
+            self._base = times[0], values[0]
+            times, values = times[1:], values[1:]
+            if not times:
+                return
+        since, before = self._base
+        self._base = times[-1], values[-1]
+        if self._untold:
+            self._tell(times[0], values[0] - before if values[0] >= before else values[0])
+        self._grow(since, before, times, values)
 
     def _first(self, at: float, value: float) -> None:
         """A counter that was not there before the start. The canary's began after it, and so did a new label set.
@@ -208,40 +216,52 @@ class Channel:
 
     def add(self, since: float, at: float, amount: float) -> None:
         """What it grew by between two scrapes."""
-        self._put(((since, at, amount),))
+        self._grow(since, 0.0, (at,), (amount,))
 
-    def _put(self, grown: Iterable[tuple[float, float, float]]) -> None:
-        """Into the cells: the earlier and the later scrape, and the growth between them. This runs for every sample."""
-        counting, version = self._counting, self._version
-        cells, index_of = counting.cells, counting.index_of
+    def _grow(self, since: float, before: float, times: Sequence[float], values: Sequence[float]) -> None:
+        """Into the cells: the differences of values to the ones before them. This runs for every sample."""
+        counting, version, ceil = self._counting, self._version, math.ceil
+        cells, start, interval, origin = counting.cells, counting.start, counting.interval, counting.origin
+        assert origin is not None
         total, failures = self._weights
-        warm = self._instance.warm if version == "canary" else -math.inf
-        for since, at, amount in grown:
-            index = index_of(at)
+        is_canary = version == "canary"
+        warm = self._instance.warm
+        key = self._key
+        index = -1
+        for at, value in zip(times, values):  # noqa: B905  (as many)
+            amount = value - before if value >= before else value
+            before, earlier, since = value, since, at
+            if not amount and not total:
+                continue
+            index = ceil((at - origin) / interval) - 1
+            if at > start:
+                index = index if index > 0 else 0  # the first one also holds what came before its edge
+            elif index > -1:
+                index = -1
             cell = cells.get(index)
             if cell is None:
                 cell = cells[index] = _Cell()
-            cell.since = since if since < cell.since else cell.since
+            cell.since = earlier if earlier < cell.since else cell.since
             cell.until = at if at > cell.until else cell.until
             if total:
                 cell.saw.add(version)
-            if not amount:
-                continue
-            requests, failed = total * amount, failures * amount
-            if version == "canary":
-                cell.canary[0] += requests
-                cell.canary[1] += failed
-                if since < warm:
+                if not amount:
                     continue
-                two = cell.warm.get(self._part)
-                if two is None:
-                    two = cell.warm[self._part] = [0.0, 0.0]
+            if is_canary:
+                cell.total += total * amount
+                cell.failures += failures * amount
+                if earlier < warm:
+                    continue
+                served = cell.warm
             else:
-                two = cell.stable.get(self._key)
-                if two is None:
-                    two = cell.stable[self._key] = [0.0, 0.0]
-            two[0] += requests
-            two[1] += failed
+                served = cell.stable
+            two = served.get(key)
+            if two is None:
+                served[key] = [total * amount, failures * amount]
+            else:
+                two[0] += total * amount
+                two[1] += failures * amount
+        counting.reached = max(counting.reached, index)
 
 
 class Counting:
@@ -257,7 +277,7 @@ class Counting:
     def __init__(self, *, start: datetime, deployed_at: datetime, interval: timedelta, warm_up: timedelta) -> None:
         self.start: Final = start.timestamp()
         self._deployed = deployed_at.timestamp()
-        self._interval = interval.total_seconds()
+        self.interval: Final = interval.total_seconds()
         self._warm_up = warm_up.total_seconds()
         self.origin: float | None = None
         self.expected = math.inf
@@ -271,7 +291,8 @@ class Counting:
         self._open = _Cell()
         self._next = 0
         self._begin = 0
-        self._newest = -1
+        self.reached = -1
+        """The newest cell in which anything was counted."""
         self._first: dict[Version, float] = {}
         self.newest: dict[Version, float] = {}
         """The newest scrape of each version; of the canary after the start, as an earlier one may have left samples."""
@@ -325,21 +346,11 @@ class Counting:
         failures of the canary can be judged as soon as they are scraped. The little is for scrapes that are late now
         and then.
         """
-        start, interval = self.start, self._interval
+        start, interval = self.start, self.interval
         edge = first + interval / 10
         self.origin = edge + math.floor((start + interval / 5 - edge) / interval) * interval
         for channel in self._channels:
             channel.flush()
-
-    def index_of(self, at: float) -> int:
-        """The cell that holds a moment; the first one after the start holds what came before its edge as well."""
-        assert self.origin is not None
-        index = math.ceil((at - self.origin) / self._interval) - 1
-        if at <= self.start:
-            return index if index < 0 else -1
-        index = max(index, 0)
-        self._newest = index if index > self._newest else self._newest
-        return index
 
     def history(self) -> Scatter:
         """How unevenly stable's instances failed before the start."""
@@ -352,7 +363,7 @@ class Counting:
         """The blocks that were closed since the last call: those before the newest cell."""
         self._settle()
         shifts = timeline.shifts()
-        while self._next < self._newest:
+        while self._next < self.reached:
             index = self._next
             self._next += 1
             cell = self.cells.pop(index, None)
@@ -366,9 +377,9 @@ class Counting:
 
     def newest_block(self, timeline: Timeline) -> Block | None:
         """The block that ends with the newest cell, as far as it was scraped by now; None where a version waits."""
-        if self._newest < self._next:
+        if self.reached < self._next:
             return None
-        index = self._newest
+        index = self.reached
         cell = _Cell()
         cell.add(self._open)
         if index in self.cells:
@@ -404,12 +415,11 @@ class Counting:
         since = _moment(min(cell.since, self._edge(self._begin)))
         until = _moment(cell.until if cell.until > -math.inf else end)
         parts = cell.parts()
-        n, s = cell.canary
         m = q = 0.0
         for four in parts.values():
             m += four[2]
             q += four[3]
-        whole, overfull = _cut((n, s, m, q))
+        whole, overfull = _cut((cell.total, cell.failures, m, q))
         compared = [_cut(four) for four in parts.values()]
         return Block(
             since=since,
@@ -424,7 +434,7 @@ class Counting:
 
     def _edge(self, index: int) -> float:
         assert self.origin is not None
-        return self.origin + index * self._interval
+        return self.origin + index * self.interval
 
 
 def _moment(seconds: float) -> datetime:

@@ -82,7 +82,8 @@ def until_kept(traffic: Traffic, plan: Plan, weight: Weight) -> float | None:
         length = max(length, (at - begun) / 20)
         slot = Slot(begins=at, ends=at + length, weight=weight, shifted=False, warm=True)
         at += length
-        if scale.add(likely(traffic, plan, slot, traffic.share(traffic.healthy))).log_kept >= threshold:
+        scale.add(likely(traffic, plan, slot, traffic.share(traffic.healthy)))
+        if scale.case.log_kept >= threshold:
             return (at - begun) * per_second
     return None
 

@@ -6,7 +6,6 @@ caller hands in. It knows nothing of sources, and decides nothing.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +90,9 @@ def catch(traffic: Traffic, plan: Plan, fault: float, *, dice: Dice, runs: int =
             run[1] = failed + block.whole.canary_failures
             if not block.whole.canary_total:  # such a block is no evidence, and weighing it takes its time
                 left.append(run)
-            elif weighed.add(block).log_e >= threshold:
+                continue
+            weighed.add(block)
+            if weighed.log_e >= threshold:
                 decided.append((slot.ends - first, failed + block.whole.canary_failures))
                 early += slot.weight < EVERYTHING
             else:
@@ -158,11 +159,12 @@ def _decides(
     traffic: Traffic, plan: Plan, past: Weighing, ahead: Sequence[Slot], share: float, point: tuple[float, float]
 ) -> bool:
     threshold = -math.log(plan.budget)
-    weighed = fork(past)
+    weighed = past.fork()
     ours, theirs = point
     for slot in ahead:
         n, s, m, q = _four(_compared(traffic, plan, slot, share))
-        if weighed.add(_block(slot, n, min(n, s * ours), m, min(m, q * theirs))).log_e >= threshold:
+        weighed.add(_block(slot, n, min(n, s * ours), m, min(m, q * theirs)))
+        if weighed.log_e >= threshold:
             return True
     return False
 
@@ -186,13 +188,6 @@ def _least(traffic: Traffic, plan: Plan, past: Weighing, ahead: Sequence[Slot]) 
 def _rounded_up(value: float) -> float:
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / unit - 1e-9) * unit, 12)
-
-
-def fork(weighed: Weighing) -> Weighing:
-    """The same evidence, to go on with separately."""
-    other = copy.copy(weighed)
-    other.blocks = list(weighed.blocks)
-    return other
 
 
 def slots(plan: Plan) -> Iterator[Slot]:

@@ -12,11 +12,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from rollout.analysis.blocks import Block, Part, Timeline, Version
 from rollout.analysis.clauses import Case, Weighing
-from rollout.analysis.counters import Series, growth
+from rollout.analysis.counters import LARGEST, Series, growth
 from rollout.analysis.counting import Channel, Counting
 from rollout.analysis.histograms import NEEDED, Cut, NoCut, choose
 from rollout.analysis.readings import Counters, Reading
@@ -198,25 +199,27 @@ class Trial:
         self._feeds.append(_Feed(channel, series))
 
 
+_MOMENT: Final = attrgetter("at")
+
+
 class _Feed:
     """A series that is handed to its channel look by look."""
 
-    __slots__ = ("_at", "_channel", "_samples", "_times")
+    __slots__ = ("_at", "_channel", "_times", "_values")
 
     def __init__(self, channel: Channel, series: Series) -> None:
         self._channel = channel
-        self._times = [sample.at.timestamp() for sample in series.samples]
-        self._samples = list(zip(self._times, [sample.value for sample in series.samples], strict=True))
+        self._times = [*map(datetime.timestamp, map(_MOMENT, series.samples))]  # of all samples there are
+        self._values = [sample.value for sample in series.samples]
         self._at = 0
-        if self._samples:
-            channel.expect(self._samples)
+        channel.expect(self._times, self._values)
 
     def advance(self, until: float) -> None:
         times, begin = self._times, self._at
         if begin == len(times) or times[begin] > until:
             return
         self._at = end = bisect_right(times, until, lo=begin)
-        self._channel.take(self._samples[begin:end])
+        self._channel.take(times[begin:end], self._values[begin:end])
 
 
 class _Sums(NamedTuple):
@@ -279,7 +282,7 @@ def _enough(buckets: Sequence[Series], at_least: datetime, now: datetime) -> dat
     later = [
         (after.at, after.value - before.value if after.value >= before.value else after.value)
         for series in everything
-        for before, after in itertools.pairwise(sample for sample in series.samples if 0 <= sample.value < math.inf)
+        for before, after in itertools.pairwise(sample for sample in series.samples if 0 <= sample.value <= LARGEST)
         if at_least < after.at <= now
     ]
     for at, grown in sorted(later):

@@ -11,7 +11,7 @@ from rollout.analysis.counters import growth
 from tests.analysis.traffic import LATE, START, counter, second
 
 amounts = st.lists(st.integers(0, 1000), min_size=1, max_size=30)
-nonsense = st.sampled_from([math.nan, math.inf, -math.inf, -1.0])
+nonsense = st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 1e300])
 
 
 def grown(values: list[float], *, first: float = 0.0, since: float = 0.0, until: float = LATE) -> float:

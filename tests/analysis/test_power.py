@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.analysis.expected import Traffic
-from rollout.analysis.power import Slot, catch, fork, likely, slots, smallest, soak_slots, thrown, weighing
+from rollout.analysis.power import Slot, catch, likely, slots, smallest, soak_slots, thrown, weighing
 from rollout.core.plan import Plan, Weight
 from rollout.core.schedule import timetable
 from tests.analysis.foreseen import GATES, LIMIT, RATIO, dice, policy, traffic
@@ -28,12 +28,13 @@ def caught_in_step(subject: Traffic, plan: Plan, index: int, fault: float, *, ru
     begins, step = timetable(plan)[index].begins.total_seconds(), plan.steps[index]
     throw, caught = dice(f"{subject.gate.name} {index} {fault}"), 0
     for _ in range(runs):
-        weighed = fork(past)
+        weighed = past.fork()
         for number in range(int(step.soak.total_seconds() / interval)):
             at = begins + number * interval
             shifted = number == 0 and bool(past.blocks)
             slot = Slot(begins=at, ends=at + interval, weight=step.weight, shifted=shifted, warm=True)
-            if weighed.add(thrown(subject, slot, subject.share(fault), throw)).log_e >= threshold:
+            weighed.add(thrown(subject, slot, subject.share(fault), throw))
+            if weighed.log_e >= threshold:
                 caught += 1
                 break
     return caught / runs
@@ -95,7 +96,8 @@ def test_long_blocks_hardly_move_the_median(rate: float, fault: float) -> None:
                 shifted, before = before not in (Weight(0), row.step.weight), row.step.weight
                 slot = Slot(begins=at, ends=at + 15, weight=row.step.weight, shifted=shifted, warm=True)
                 at += 15
-                if weighed.add(thrown(subject, slot, fault, throw)).log_e >= -math.log(plan.budget):
+                weighed.add(thrown(subject, slot, fault, throw))
+                if weighed.log_e >= -math.log(plan.budget):
                     break
             else:
                 continue

@@ -294,7 +294,7 @@ def test_a_policy_with_a_mistake_is_told_as_ever(
     assert "rollout.yml:11:10: gates[0].max" in capsys.readouterr().err
 
 
-numbers = st.one_of(st.floats(), st.integers(-5, 10**9), st.sampled_from(["NaN", "Infinity", "-Inf"]))
+numbers = st.one_of(st.floats(), st.integers(-5, 10**9), st.sampled_from(["NaN", "Infinity", "-Inf", 1e300]))
 
 
 @settings(max_examples=40, deadline=None)
