@@ -56,7 +56,7 @@ def measure() -> Iterator[Row]:
                 seen = _status(scenery)
                 weights.add(float(seen["weight"]))
                 verdicts.append(str(seen["verdict"]))
-                time.sleep(1)
+                time.sleep(1)  # a look a second, as a person watching takes it: the rollout is another process
             said = str(_status(scenery)["reason"])
             monitoring()
             code = child.wait()
@@ -76,7 +76,7 @@ def _run(scenery: Stage, tag: str) -> subprocess.Popen[bytes]:
 
 def _await_weight(scenery: Stage) -> None:
     while float(_status(scenery).get("weight") or 0) != WEIGHT:
-        time.sleep(0.5)
+        time.sleep(0.5)  # the rollout is another process, and its status is only there to be asked for
 
 
 def _status(scenery: Stage) -> dict[str, Any]:

@@ -114,27 +114,14 @@ def scattered(total: NDArray[Any], failed: NDArray[Any]) -> Scatter:
 
 def blocks(traffic: Traffic, run: int, *, first_since: int) -> Iterator[Block]:
     """One block for each scrape, a part for each route; `first_since` is when the first instance was deployed."""
-    cell = traffic.cell
-    counted = zip(
-        traffic.canary[run].tolist(),
-        traffic.canary_failed[run].tolist(),
-        traffic.stable[run].tolist(),
-        traffic.stable_failed[run].tolist(),
-        strict=True,
+    return _each_scrape(
+        traffic.cell.weights(),
+        canary=traffic.canary[run],
+        canary_failed=traffic.canary_failed[run],
+        stable=traffic.stable[run],
+        stable_failed=traffic.stable_failed[run],
+        first_since=first_since,
     )
-    weights = cell.weights()
-    for scrape, (canary, canary_failed, stable, stable_failed) in enumerate(counted):
-        yield block(
-            scrape,
-            weight=weights[scrape],
-            shifted=scrape > 0 and scrape % STEP == 0,
-            canary=canary,
-            canary_failed=canary_failed,
-            stable=stable,
-            stable_failed=stable_failed,
-            first_since=first_since,
-            second_since=SECOND_INSTANCE,
-        )
 
 
 Grid = Sequence[Sequence[float]]
@@ -189,25 +176,36 @@ def block(  # noqa: PLR0913  (one scrape of both versions)
 def slow_blocks(durations: Durations, run: int, cut: Cut, *, first_since: int = DEPLOYED) -> Iterator[Block]:
     """One block for each scrape, with the slow requests as its failures."""
     canary, stable = durations.canary[run], durations.stable[run]
-    canary_slow = canary[:, :, durations.bounds.index(cut.bound) + 1 :].sum(axis=2)
-    stable_slow = _slow_of_stable(durations, stable, cut)
-    counted = zip(
-        canary.sum(axis=2)[:, :, None].tolist(),
-        canary_slow[:, :, None].tolist(),
-        stable.sum(axis=2)[:, :, None].tolist(),
-        stable_slow[:, :, None].tolist(),
-        strict=True,
+    return _each_scrape(
+        durations.cell.weights(),
+        canary=canary.sum(axis=2)[:, :, None],
+        canary_failed=canary[:, :, durations.bounds.index(cut.bound) + 1 :].sum(axis=2)[:, :, None],
+        stable=stable.sum(axis=2)[:, :, None],
+        stable_failed=_slow_of_stable(durations, stable, cut)[:, :, None],
+        first_since=first_since,
     )
-    weights = durations.cell.weights()
-    for scrape, (total, slow, stable_total, slow_stable) in enumerate(counted):
+
+
+def _each_scrape(
+    weights: Sequence[float],
+    *,
+    canary: NDArray[Any],
+    canary_failed: NDArray[Any],
+    stable: NDArray[Any],
+    stable_failed: NDArray[Any],
+    first_since: int,
+) -> Iterator[Block]:
+    """The blocks of one run; the counts are by (scrape, instance, route)."""
+    counted = zip(canary.tolist(), canary_failed.tolist(), stable.tolist(), stable_failed.tolist(), strict=True)
+    for scrape, (served, failed, stable_served, stable_bad) in enumerate(counted):
         yield block(
             scrape,
             weight=weights[scrape],
             shifted=scrape > 0 and scrape % STEP == 0,
-            canary=total,
-            canary_failed=slow,
-            stable=stable_total,
-            stable_failed=slow_stable,
+            canary=served,
+            canary_failed=failed,
+            stable=stable_served,
+            stable_failed=stable_bad,
             first_since=first_since,
             second_since=SECOND_INSTANCE,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +10,7 @@ from rollout.analysis.power import Dice
 from rollout.core import selector
 from rollout.core.gates import FailureGate, LatencyGate
 from rollout.core.plan import Advance, Plan, Step, Weight
+from tests.analysis.traffic import poisson
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 TOTAL = selector.parse('requests_total{version="$version"}')
@@ -63,15 +63,6 @@ def traffic(plan: Plan, rate: float, *, gate: int = 0, failing: float | None = N
 
 
 def dice(seed: object) -> Dice:
-    """Poisson numbers: by Knuth's product up to a mean of 30, as a rounded normal one above."""
+    """Poisson numbers that come out the same again."""
     source = random.Random(str(seed))
-
-    def throw(mean: float) -> float:
-        if mean > 30:
-            return float(max(0, round(source.gauss(mean, math.sqrt(mean)))))
-        limit, count, product = math.exp(-mean), 0, source.random()
-        while product > limit:
-            count, product = count + 1, product * source.random()
-        return float(count)
-
-    return throw
+    return lambda mean: float(poisson(source, mean))

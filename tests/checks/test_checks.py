@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,12 @@ import pytest
 from rollout.checks import OUTPUT_KEPT, Check, run_checks
 from rollout.core.events import CheckResult
 from rollout.demo.processes import wait_until
+from tests.serving import Quiet, serving
 
 PYTHON = sys.executable
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Answers(Quiet, BaseHTTPRequestHandler):
     """A service with a path for every way to answer."""
 
     protocol_version = "HTTP/1.1"
@@ -66,9 +66,6 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in the base class)
-        """Keep the test's output quiet."""
-
     def handle(self) -> None:
         try:
             super().handle()
@@ -78,13 +75,8 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(_Answers) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def nobody() -> str:

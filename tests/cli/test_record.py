@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -30,6 +28,7 @@ from rollout.reading import read_gates
 from rollout.replay.lines import Recording, read
 from rollout.replay.replaying import Replayed, replay
 from tests.engine.simulation import Process, SimulatedSource, World, plan_of
+from tests.serving import exporting
 
 PLAN = plan_of((0, 30), (10, 300), (50, 300), (100, 60))
 
@@ -126,37 +125,22 @@ def exporter() -> Iterator[int]:
     """Both versions in one process: stable is good, and the canary fails from the fifth second on."""
     began = time.monotonic()
 
-    class Pages(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            age = time.monotonic() - began
-            lines = []
-            for version, rate in (("canary", 20), ("stable", 200)):
-                bad = rate * max(0.0, age - 5) if version == "canary" else 0.0
-                for code, value in (("200", rate * age - bad), ("500", bad)):
-                    lines.append(f'requests_total{{version="{version}",code="{code}"}} {value:.0f}')
-                lines += [
-                    f'seconds_bucket{{version="{version}",le="{bound}"}} {rate * age * share:.0f}'
-                    for bound, share in (("0.1", 0.8), ("0.2", 0.96), ("+Inf", 1.0))
-                ]
-                lines.append(f'depth{{version="{version}"}} 3')
-            body = "\n".join([*lines, ""]).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def expose() -> bytes:
+        age = time.monotonic() - began
+        lines = []
+        for version, rate in (("canary", 20), ("stable", 200)):
+            bad = rate * max(0.0, age - 5) if version == "canary" else 0.0
+            for code, value in (("200", rate * age - bad), ("500", bad)):
+                lines.append(f'requests_total{{version="{version}",code="{code}"}} {value:.0f}')
+            lines += [
+                f'seconds_bucket{{version="{version}",le="{bound}"}} {rate * age * share:.0f}'
+                for bound, share in (("0.1", 0.8), ("0.2", 0.96), ("+Inf", 1.0))
+            ]
+            lines.append(f'depth{{version="{version}"}} 3')
+        return "\n".join([*lines, ""]).encode()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in http.server)
-            """Be quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with exporting(expose) as port:
+        yield port
 
 
 @pytest.mark.real

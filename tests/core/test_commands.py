@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -19,18 +19,10 @@ from rollout.core.events import (
     Order,
     Promoted,
     RolledBack,
-    Started,
 )
-from rollout.core.gates import FailureGate
 from rollout.core.plan import EVERYTHING, Plan, Step, Weight
-from rollout.core.release import Release
-from rollout.core.selector import parse
-from rollout.core.state import State, fold
+from tests.core.rollouts import GATE, NOON, started, state_of
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
 PLAN = Plan(
     service="chat",
     environment="production",
@@ -40,8 +32,8 @@ PLAN = Plan(
     ),
     gates=(GATE,),
 )
-STARTED = Started(at=NOON, rollout="7-v2", release=RELEASE, stable=STABLE, plan=PLAN)
-FIRST = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=None, plan=PLAN)
+STARTED = started(PLAN, rollout="7-v2")
+FIRST = started(PLAN, stable=None)
 CHECKING: Final = (STARTED, Deployed(at=NOON))
 STEPPING: Final = (*CHECKING, Checked(at=NOON, results=()))
 LAST: Final = (*STEPPING, Intended(at=NOON, action=MoveTraffic(weight=EVERYTHING, step=1)))
@@ -54,13 +46,6 @@ BACK: Final = (*GOING_BACK, RolledBack(at=NOON))
 def by_ann(order: Order) -> Commanded:
     """An order that was followed before."""
     return Commanded(at=NOON, order=order, by="ann", step=0)
-
-
-def state_of(events: tuple[Event, ...]) -> State:
-    """The state after the events."""
-    state = fold(events)
-    assert state is not None
-    return state
 
 
 @pytest.mark.parametrize("order", Order)
@@ -91,7 +76,7 @@ def test_without_a_rollout_nothing_can_be_ordered(order: Order) -> None:
 )
 def test_an_order_in_its_place_is_followed(events: tuple[Event, ...], order: Order) -> None:
     """The event names who ordered what, when and at which step."""
-    state = state_of(events)
+    state = state_of(*events)
     now = NOON + timedelta(seconds=5)
     assert accept(state, order, by="bob", now=now) == Commanded(at=now, order=order, by="bob", step=state.step)
 
@@ -120,7 +105,7 @@ def test_an_order_out_of_place_is_refused_with_the_reason(
     events: tuple[Event, ...], order: Order, because: str
 ) -> None:
     """Nothing is written, and the person learns why."""
-    answer = accept(state_of(events), order, by="bob", now=NOON)
+    answer = accept(state_of(*events), order, by="bob", now=NOON)
     assert isinstance(answer, Refusal)
     with pytest.raises(ValueError, match=because):
         raise ValueError(answer.because)
@@ -128,26 +113,26 @@ def test_an_order_out_of_place_is_refused_with_the_reason(
 
 def test_an_order_for_another_rollout_is_refused() -> None:
     """Both are named."""
-    answer = accept(state_of(STEPPING), Order.ABORT, by="bob", now=NOON, rollout="6-v1")
+    answer = accept(state_of(*STEPPING), Order.ABORT, by="bob", now=NOON, rollout="6-v1")
     assert isinstance(answer, Refusal)
     assert "6-v1" in answer.because
     assert "7-v2" in answer.because
-    assert isinstance(accept(state_of(STEPPING), Order.ABORT, by="bob", now=NOON, rollout="7-v2"), Commanded)
+    assert isinstance(accept(state_of(*STEPPING), Order.ABORT, by="bob", now=NOON, rollout="7-v2"), Commanded)
 
 
 def test_an_order_for_another_step_is_refused() -> None:
     """Steps are counted as people do, and the rollout has moved on since the person looked."""
-    answer = accept(state_of(LAST), Order.PROMOTE, by="bob", now=NOON, step=0)
+    answer = accept(state_of(*LAST), Order.PROMOTE, by="bob", now=NOON, step=0)
     assert isinstance(answer, Refusal)
     assert "for step 1" in answer.because
     assert "at step 2" in answer.because
-    assert isinstance(accept(state_of(LAST), Order.PROMOTE, by="bob", now=NOON, step=1), Commanded)
+    assert isinstance(accept(state_of(*LAST), Order.PROMOTE, by="bob", now=NOON, step=1), Commanded)
 
 
 def test_what_is_followed_can_be_folded() -> None:
     """Whatever is accepted is an event that the state takes, in every phase and for every order."""
     for events in ((STARTED,), CHECKING, STEPPING, LAST, PROMOTING, PROMOTED, GOING_BACK, BACK):
         for order in Order:
-            answer = accept(state_of(events), order, by="bob", now=NOON)
+            answer = accept(state_of(*events), order, by="bob", now=NOON)
             if isinstance(answer, Commanded):
-                assert state_of((*events, answer)) != state_of(events)
+                assert state_of(*events, answer) != state_of(*events)

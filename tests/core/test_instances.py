@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,65 +14,27 @@ from rollout.core.events import (
     Deployed,
     Event,
     InstancesSeen,
-    Intended,
     Judged,
-    Moved,
     Order,
     Paused,
-    Started,
     WeightSeen,
 )
-from rollout.core.gates import FailureGate
 from rollout.core.instances import instances_result
 from rollout.core.machine import Observation, decide
 from rollout.core.plan import EVERYTHING, NOTHING, InstancesRule, Plan, Step, Weight
-from rollout.core.release import Release
-from rollout.core.selector import parse
-from rollout.core.state import State, fold
+from rollout.core.state import State
 from rollout.core.verdict import GateResult, Judgement, Verdict
+from tests.core.rollouts import GATE, NOON, RELEASE, TEN, after, moving, plan_around, started, state_of
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
-TEN = Weight(10)
-PLAN = Plan(
-    service="chat",
-    environment="production",
-    steps=(
-        Step(weight=NOTHING, soak=timedelta(seconds=60)),
-        Step(weight=TEN, soak=timedelta(seconds=300)),
-        Step(weight=EVERYTHING, soak=timedelta(seconds=600)),
-    ),
-    gates=(GATE,),
+PLAN = replace(
+    plan_around(Step(weight=TEN, soak=timedelta(seconds=300))),
     interval=timedelta(seconds=15),
     instances=InstancesRule(max_restarts=2, max_unready=timedelta(seconds=60)),
 )
-READY = (
-    Started(at=NOON, rollout="1-v2", release=RELEASE, stable=STABLE, plan=PLAN),
-    Deployed(at=NOON),
-    Checked(at=NOON, results=()),
-)
+READY = (started(PLAN), Deployed(at=NOON), Checked(at=NOON, results=()))
 AT_NOTHING: tuple[Event, ...] = (*READY, WeightSeen(at=NOON, weight=NOTHING, step=0))
-AT_TEN: tuple[Event, ...] = (
-    *AT_NOTHING,
-    Intended(at=NOON, action=MoveTraffic(weight=TEN, step=1)),
-    Moved(at=NOON, weight=TEN, step=1),
-    WeightSeen(at=NOON, weight=TEN, step=1),
-)
+AT_TEN: tuple[Event, ...] = (*AT_NOTHING, *moving(TEN, 1, 0))
 HEALTHY = Judgement(verdict=Verdict.HEALTHY)
-
-
-def after(seconds: float) -> datetime:
-    """A moment after the start."""
-    return NOON + timedelta(seconds=seconds)
-
-
-def state_of(*events: Event) -> State:
-    """The state after the events."""
-    state = fold(events)
-    assert state is not None
-    return state
 
 
 @dataclass
@@ -218,7 +180,7 @@ def test_nothing_is_borne_where_the_plan_bears_nothing() -> None:
     """The first look that finds it not ready takes it back."""
     rule = InstancesRule(max_restarts=0, max_unready=timedelta(0))
     strict = Plan(service="chat", environment="production", steps=PLAN.steps, gates=(), instances=rule)
-    began = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=STABLE, plan=strict)
+    began = started(strict)
     assert isinstance(Canary(events=(began, *AT_TEN[1:]), ready=0).look(10).then, RollBack)
     then = Canary(events=(began, *AT_TEN[1:]), restarts=1).look(10).then
     assert then == RollBack(cause=Cause.RESTARTED, because="restarted once, and none is borne")
@@ -259,14 +221,14 @@ def test_without_users_it_is_waited_for_until_a_person_is_asked() -> None:
 def test_no_user_is_sent_to_a_canary_that_is_not_ready_at_the_first_step() -> None:
     """A plan may begin above 0 %, and an order to promote may come at any time."""
     first = Plan(service="chat", environment="production", steps=PLAN.steps[1:], gates=(GATE,))
-    began = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=STABLE, plan=first)
+    began = started(first)
     canary = Canary(events=(began, *READY[1:]), weight=NOTHING, ready=0)
     assert isinstance(canary.look(10).then, Wait)
     canary.digest = None
     assert isinstance(canary.look(11).then, Wait)
     hurried = Commanded(at=after(11), order=Order.PROMOTE, by="ann", step=0)
     assert isinstance(Canary(events=(*AT_NOTHING, hurried), weight=NOTHING, ready=0).look(12).then, Wait)
-    alone = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=None, plan=PLAN)
+    alone = started(PLAN, stable=None)
     assert isinstance(Canary(events=(alone, *READY[1:]), weight=NOTHING, ready=0).look(10).then, Wait)
 
 

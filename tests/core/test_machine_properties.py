@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,19 +42,13 @@ from rollout.core.events import (
     Started,
     WeightSeen,
 )
-from rollout.core.gates import FailureGate
 from rollout.core.machine import Observation, decide
 from rollout.core.plan import EVERYTHING, NOTHING, Advance, InstancesRule, OnBlind, OnDrift, Plan, Step, Weight
 from rollout.core.release import Release
-from rollout.core.selector import parse
 from rollout.core.state import Phase, State, evolve, fold
 from rollout.core.verdict import GateResult, Judgement, Verdict
 from rollout.journals import codec
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
+from tests.core.rollouts import GATE, NOON, RELEASE, STABLE
 
 seconds = st.integers(0, 4000).map(lambda s: timedelta(seconds=s))
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.core.decisions import Cause, MoveTraffic, Promote, RollBack
-from rollout.core.events import Checked, Deployed, Event, Intended, Moved, Promoted, Started, WeightSeen
-from rollout.core.gates import FailureGate
+from rollout.core.events import Checked, Deployed, Event, Intended, Moved, Promoted, WeightSeen
 from rollout.core.plan import EVERYTHING, NOTHING, Advance, Plan, Step, Weight
-from rollout.core.release import Release
 from rollout.core.schedule import earliest_end, timetable
-from rollout.core.selector import parse
-from rollout.core.state import State, fold
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
+from tests.core.rollouts import GATE, NOON, RELEASE, after, started, state_of
 
 
 def plan_of(soaks: list[int]) -> Plan:
@@ -34,23 +27,11 @@ def plan_of(soaks: list[int]) -> Plan:
 
 PLAN = plan_of([60, 300, 600])
 READY: tuple[Event, ...] = (
-    Started(at=NOON, rollout="1-v2", release=RELEASE, stable=RELEASE, plan=PLAN),
+    started(PLAN, stable=RELEASE),
     Deployed(at=NOON),
     Checked(at=NOON, results=()),
 )
 SEEN = (*READY, WeightSeen(at=NOON, weight=NOTHING, step=0))
-
-
-def after(seconds: float) -> datetime:
-    """A moment after the start."""
-    return NOON + timedelta(seconds=seconds)
-
-
-def state_of(*events: Event) -> State:
-    """The state after the events."""
-    state = fold(events)
-    assert state is not None
-    return state
 
 
 def test_each_step_begins_when_the_one_before_ends() -> None:
@@ -97,16 +78,16 @@ def test_where_no_evidence_counts_the_earliest_end_is_the_end() -> None:
 def test_the_earliest_end_counts_on_evidence_where_it_may() -> None:
     """In this step and in those after it."""
     plan = shortened(Advance.EVIDENCE)
-    started = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=RELEASE, plan=plan)
-    assert earliest_end(state_of(started), after(100)) == after(100 + 760)
+    began = started(plan, stable=RELEASE)
+    assert earliest_end(state_of(began), after(100)) == after(100 + 760)
     weight = plan.steps[1].weight
     at_second = (
         *READY[1:],
         Intended(at=after(60), action=MoveTraffic(weight=weight, step=1)),
         WeightSeen(at=after(60), weight=weight, step=1),
     )
-    assert earliest_end(state_of(started, *at_second), after(70)) == after(160 + 600)
-    assert earliest_end(state_of(started, *at_second), after(200)) == after(200 + 600)
+    assert earliest_end(state_of(began, *at_second), after(70)) == after(160 + 600)
+    assert earliest_end(state_of(began, *at_second), after(200)) == after(200 + 600)
 
 
 def test_before_the_first_step_all_soaks_are_ahead() -> None:

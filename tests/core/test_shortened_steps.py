@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,65 +14,28 @@ from rollout.core.events import (
     Commanded,
     Deployed,
     Event,
-    Intended,
     Judged,
-    Moved,
     Order,
-    Started,
-    WeightSeen,
 )
-from rollout.core.gates import FailureGate
 from rollout.core.machine import Observation, decide
-from rollout.core.plan import EVERYTHING, NOTHING, Advance, Plan, Step, Weight
-from rollout.core.release import Release
-from rollout.core.selector import parse
-from rollout.core.state import State, fold
+from rollout.core.plan import EVERYTHING, Advance, Plan, Step
+from rollout.core.state import State
 from rollout.core.verdict import GateResult, Judgement, Verdict
+from tests.core.rollouts import NOON, RELEASE, TEN, after, moving, plan_around, started, state_of
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
-TEN = Weight(10)
 MOVE_ON = MoveTraffic(weight=EVERYTHING, step=2)
-
-
-def after(seconds: float) -> datetime:
-    """A moment after the start."""
-    return NOON + timedelta(seconds=seconds)
 
 
 def plan_of(advance: Advance, *, soak: float = 300, min_soak: float | None = 120, approve: bool = False) -> Plan:
     """A plan whose step at 10 % may be shortened."""
     shortest = timedelta(seconds=min_soak) if min_soak is not None else None
-    return Plan(
-        service="chat",
-        environment="production",
-        steps=(
-            Step(weight=NOTHING, soak=timedelta(seconds=60)),
-            Step(weight=TEN, soak=timedelta(seconds=soak), min_soak=shortest, approve=approve),
-            Step(weight=EVERYTHING, soak=timedelta(seconds=600)),
-        ),
-        gates=(GATE,),
-        advance=advance,
-        interval=timedelta(seconds=15),
-    )
+    ten = Step(weight=TEN, soak=timedelta(seconds=soak), min_soak=shortest, approve=approve)
+    return replace(plan_around(ten), advance=advance, interval=timedelta(seconds=15))
 
 
 def at_ten(plan: Plan, *more: Event) -> State:
     """The gateway serves 10 % from the start on."""
-    events = (
-        Started(at=NOON, rollout="1-v2", release=RELEASE, stable=STABLE, plan=plan),
-        Deployed(at=NOON),
-        Checked(at=NOON, results=()),
-        Intended(at=NOON, action=MoveTraffic(weight=TEN, step=1)),
-        Moved(at=NOON, weight=TEN, step=1),
-        WeightSeen(at=NOON, weight=TEN, step=1),
-        *more,
-    )
-    state = fold(events)
-    assert state is not None
-    return state
+    return state_of(started(plan), Deployed(at=NOON), Checked(at=NOON, results=()), *moving(TEN, 1, 0), *more)
 
 
 def judged(verdict: Verdict = Verdict.HEALTHY, *, proven: bool = True) -> Judgement:

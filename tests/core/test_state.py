@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -19,66 +19,25 @@ from rollout.core.events import (
     Intended,
     Interrupted,
     Judged,
-    Moved,
     Order,
     Paused,
     Promoted,
     Retired,
     RolledBack,
-    Started,
     WeightSeen,
 )
-from rollout.core.gates import FailureGate
-from rollout.core.plan import EVERYTHING, NOTHING, Plan, Step, Weight
-from rollout.core.release import Release
-from rollout.core.selector import parse
-from rollout.core.state import Phase, State, evolve, fold
+from rollout.core.plan import EVERYTHING, NOTHING, Step, Weight
+from rollout.core.state import Phase, evolve, fold
 from rollout.core.verdict import Judgement, Verdict
+from tests.core.rollouts import NOON, TEN, after, moving, plan_around, started, state_of
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STABLE = Release(tag="v1", image="example/chat", digest="sha256:" + "1" * 64)
-RELEASE = Release(tag="v2", image="example/chat", digest="sha256:" + "2" * 64)
-GATE = FailureGate(name="5xx", failures=parse('f{version="$version"}'), total=parse('t{version="$version"}'), max=0.02)
-TEN = Weight(10)
-PLAN = Plan(
-    service="chat",
-    environment="production",
-    steps=(
-        Step(weight=NOTHING, soak=timedelta(seconds=60)),
-        Step(weight=TEN, soak=timedelta(seconds=300), approve=True),
-        Step(weight=EVERYTHING, soak=timedelta(seconds=600)),
-    ),
-    gates=(GATE,),
-)
-STARTED = Started(at=NOON, rollout="1-v2", release=RELEASE, stable=STABLE, plan=PLAN)
+PLAN = plan_around(Step(weight=TEN, soak=timedelta(seconds=300), approve=True))
+STARTED = started(PLAN)
 PASSED = CheckResult(name="home", version="canary", passed=True, detail="200")
 FAILED = CheckResult(name="home", version="stable", passed=False, detail="500")
 DEPLOYED = (STARTED, Intended(at=NOON, action=Deploy()), Deployed(at=NOON))
 CHECKED = (*DEPLOYED, Checked(at=NOON, results=(PASSED,)))
-
-
-def after(seconds: float) -> datetime:
-    """A moment after the start."""
-    return NOON + timedelta(seconds=seconds)
-
-
-def moving(weight: Weight, step: int, seconds: float) -> tuple[Event, ...]:
-    """Traffic is moved, and seen."""
-    return (
-        Intended(at=after(seconds), action=MoveTraffic(weight=weight, step=step)),
-        Moved(at=after(seconds), weight=weight, step=step),
-        WeightSeen(at=after(seconds), weight=weight, step=step),
-    )
-
-
 AT_TEN = (*CHECKED, WeightSeen(at=NOON, weight=NOTHING, step=0), *moving(TEN, 1, 60))
-
-
-def state_of(*events: Event) -> State:
-    """The state after the events."""
-    state = fold(events)
-    assert state is not None
-    return state
 
 
 def judged(verdict: Verdict, seconds: float) -> Judged:

@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from rollout.metrics.prometheus import PrometheusSource
 from rollout.metrics.settings import PrometheusSettings
+from tests.serving import exporting
 
 
 @dataclass
@@ -47,28 +47,8 @@ class Exporter:
 def exporter() -> Iterator[Exporter]:
     """An exporter on a free port, for as long as the tests of a module run."""
     double = Exporter()
-
-    class Pages(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = double.expose()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in http.server)
-            """Be quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.daemon_threads = True
-    double.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield double
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with exporting(double.expose) as double.port:
+        yield double
 
 
 @dataclass

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from rollout.core.selector import parse
 from rollout.demo.parts import Nginx, free_port, nginx
 from rollout.metrics.access_log import AccessLogSource
 from rollout.metrics.settings import AccessLogSettings
+from tests.serving import Quiet, serving
 
 pytestmark = [
     pytest.mark.real,
@@ -44,7 +44,7 @@ server {
 def stable() -> Iterator[int]:
     """A service that answers with the status its path names."""
 
-    class Pages(BaseHTTPRequestHandler):
+    class Pages(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -53,17 +53,8 @@ def stable() -> Iterator[int]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in http.server)
-            """Be quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Pages) as port:
+        yield port
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import shutil
@@ -12,11 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import requests
 
 from rollout.analysis.blocks import Timeline
 from rollout.analysis.counters import growth
@@ -31,6 +28,8 @@ from rollout.errors import SourceUnavailable
 from rollout.metrics.prometheus import PrometheusSource
 from rollout.reading import read_gates
 from tests.metrics.protobuf import CONTENT_TYPE, NativeHistogram, families
+from tests.metrics.scraped import answers, scrape_configuration
+from tests.serving import exporting
 
 PROGRAM = shutil.which("prometheus")
 pytestmark = [
@@ -62,37 +61,15 @@ class NativeExporter:
 def exporter() -> Iterator[NativeExporter]:
     """It speaks the delimited protobuf exposition and nothing else."""
     double = NativeExporter()
-
-    class Pages(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = double.expose()
-            self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name in http.server)
-            """Be quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.daemon_threads = True
-    double.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield double
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with exporting(double.expose, content_type=CONTENT_TYPE) as double.port:
+        yield double
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, exporter: NativeExporter) -> Iterator[str]:
     """A Prometheus with native histograms switched on, scraping five times a second."""
     folder = tmp_path_factory.mktemp("native")
-    config = folder / "prometheus.yml"
-    job = {"job_name": "chat", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "200ms"}, "scrape_configs": [job]}))
+    config = scrape_configuration(folder / "prometheus.yml", port=exporter.port)
     address = f"127.0.0.1:{free_port()}"
     argv: list[str | Path] = [
         str(PROGRAM),
@@ -104,13 +81,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, exporter: NativeExporter) -
     ]
     with running(argv, log=folder / "log", ready=lambda: answers(f"http://{address}/-/ready")):
         yield f"http://{address}"
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=1).ok
-    except requests.RequestException:
-        return False
 
 
 def now() -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from rollout.core.finding import Severity
 from rollout.core.selector import Matcher, Selector, parse
 from rollout.demo.processes import free_port, running
 from rollout.errors import SourceUnavailable
 from rollout.metrics.prometheus import PrometheusSource
+from tests.metrics.scraped import answers, scrape_configuration
 
 if TYPE_CHECKING:
     from tests.metrics.conftest import Exporter
@@ -33,9 +32,7 @@ pytestmark = [
 def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
     """VictoriaMetrics, scraping the exporter five times a second, with young samples in view at once."""
     address = f"127.0.0.1:{free_port()}"
-    config = tmp_path / "scrape.yml"
-    job = {"job_name": "chat", "static_configs": [{"targets": [f"127.0.0.1:{exporter.port}"]}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "200ms"}, "scrape_configs": [job]}))
+    config = scrape_configuration(tmp_path / "scrape.yml", port=exporter.port)
     argv = [
         str(PROGRAM),
         f"-promscrape.config={config}",
@@ -45,13 +42,6 @@ def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
     ]
     with running(argv, log=tmp_path / "log", ready=lambda: answers(f"http://{address}/health")):
         yield f"http://{address}"
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=1).ok
-    except requests.RequestException:
-        return False
 
 
 def test_raw_samples_are_what_was_exposed(

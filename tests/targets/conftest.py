@@ -173,15 +173,15 @@ def registry_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(engine: Engine) -> Iterator[docker.DockerClient]:
-    """A client of our own, for what a person would do with the engine's command line."""
+    """A client of our own, for what a person would do with the command line of the engine that the module has."""
     one = docker.DockerClient(base_url=engine.url, timeout=120)
     yield one
     one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def images(client: docker.DockerClient, registry_address: str) -> Images:
     """Small images in the registry."""
     return Images(client=client, registry=registry_address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import docker
 import pytest
 
 from rollout.core.plan import NOTHING, Weight
@@ -26,20 +25,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Podman instead of the other tests' engine."""
     with podman_engine(tmp_path_factory.mktemp("podman")) as one:
         yield one
-
-
-@pytest.fixture(scope="session")
-def client(engine: Engine) -> Iterator[docker.DockerClient]:
-    """Podman answers Docker's API."""
-    one = docker.DockerClient(base_url=engine.url, timeout=120)
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="session")
-def images(client: docker.DockerClient, registry_address: str) -> Images:
-    """Built and pushed by Podman."""
-    return Images(client=client, registry=registry_address)
 
 
 def test_a_whole_release_and_the_way_back(world: World, images: Images) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import json
 import socket
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from rollout.targets.base import Health
 from rollout.targets.nginx.containers import Engine
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
+from tests.serving import Quiet, serving
 from tests.targets.conftest import Images, World, end_process
 
 pytestmark = pytest.mark.real
@@ -73,25 +74,13 @@ def stream(port: int) -> Iterator[http.client.HTTPResponse]:
         connection.close()
 
 
-class Stranger(http.server.BaseHTTPRequestHandler):
+class Stranger(Quiet, BaseHTTPRequestHandler):
     """Says 200 to everything."""
 
     def do_GET(self) -> None:
         """Answer."""
         self.send_response(200)
         self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def answering(*, port: int) -> Iterator[None]:
-    """Another program that answers every health check on this port."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Stranger) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
 
 
 def test_a_stream_outlives_every_change_of_the_weight_and_ends_with_its_container(world: World, images: Images) -> None:
@@ -151,7 +140,7 @@ def test_a_stranger_that_answers_on_the_port_of_stable_is_not_taken_for_it(world
     stable = target.look().stable
     assert stable is not None
     world.client.containers.get("chat-production-r1").remove(force=True)
-    with answering(port=int(stable.url.rpartition(":")[2])):
+    with serving(Stranger, port=int(stable.url.rpartition(":")[2])):
         target.roll_back(rollout="r2")
         seen = target.look()
     assert seen.stable is not None
