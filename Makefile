@@ -36,7 +36,7 @@ upgrade: dev ## Take the newest versions into the locks
 	scripts/lock --upgrade
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .demo dist tests/github/node_modules tests/report/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
@@ -47,3 +47,4 @@ runtime: system
 
 dev: system
 	@scripts/environment dev
+	@scripts/npm-packages
