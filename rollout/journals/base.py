@@ -7,7 +7,7 @@ written and JournalMoved is raised: read again, decide again. What cannot be rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollout.core.events import Event, Started
@@ -48,6 +48,9 @@ class Journal(Protocol):
 
     def take(self, lease: Lease, *, now: datetime) -> Lease | None:
         """Take or renew the lease: None where it is taken, else the lease of the other one, who still holds it."""
+
+    def hurry(self, within: timedelta) -> None:
+        """From now on give up rather than wait: the process has been told to stop."""
 
     def release(self, owner: str) -> None:
         """Give the lease back, where this owner holds it."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollout.core.decisions import Deploy, MoveTraffic
-from rollout.core.events import Commanded, Deployed, Intended, Order, Started
+from rollout.core.events import Commanded, Deployed, Intended, Interrupted, Order, Started
 from rollout.core.gates import FailureGate
 from rollout.core.plan import EVERYTHING, Plan, Step, Weight
 from rollout.core.release import Release
@@ -219,10 +219,10 @@ class JournalContract:
         assert reopen().take(Lease(owner="elsewhere/2/2", until=SOON), now=NOON) is None
 
     def test_the_lease_is_renewed_by_its_owner(self, journal: Journal, reopen: Open) -> None:
-        """The new end counts, and the old one no longer does."""
+        """When little of it is left; then the new end counts, and the old one no longer does."""
         journal.take(Lease(owner="elsewhere/1/1", until=SOON), now=NOON)
         renewed = Lease(owner="elsewhere/1/1", until=SOON + timedelta(minutes=5))
-        assert journal.take(renewed, now=NOON) is None
+        assert journal.take(renewed, now=SOON - timedelta(minutes=1)) is None
         late = SOON + timedelta(minutes=1)
         rival = Lease(owner="elsewhere/2/2", until=late + timedelta(minutes=15))
         assert reopen().take(rival, now=late) == renewed
@@ -242,6 +242,19 @@ class JournalContract:
         journal.take(held, now=NOON)
         reopen().release("elsewhere/2/2")
         assert reopen().take(Lease(owner="elsewhere/2/2", until=SOON), now=NOON) == held
+
+    def test_a_process_that_was_told_to_stop_can_write_that_down_and_leave(
+        self, journal: Journal, reopen: Open
+    ) -> None:
+        """Its last words are read by others, and the lease is free at once."""
+        journal.take(Lease(owner="elsewhere/1/1", until=SOON), now=NOON)
+        head = journal.begin(started(), expect=journal.read().head)
+        journal.hurry(timedelta(seconds=4))
+        last_words = Interrupted(at=NOON, signal="SIGTERM")
+        journal.append((last_words,), expect=head)
+        journal.release("elsewhere/1/1")
+        assert reopen().read().events == (started(), last_words)
+        assert reopen().take(Lease(owner="elsewhere/2/2", until=SOON), now=NOON) is None
 
     def test_of_many_who_take_the_lease_at_once_one_gets_it(self, reopen: Open) -> None:
         """Eight want a free lease: one has it, and the others all hear the same name."""
