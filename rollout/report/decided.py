@@ -23,6 +23,7 @@ from rollout.core.events import (
     Judged,
     Moved,
     Order,
+    OrderRefused,
     Paused,
     Promoted,
     Retired,
@@ -108,6 +109,7 @@ def decided(events: Sequence[Event], plan: Plan) -> tuple[Decided, ...]:
                 | Checked()
                 | Moved()
                 | InstancesSeen()
+                | OrderRefused()
                 | Promoted()
                 | RolledBack()
                 | Retired()

@@ -22,6 +22,7 @@ from rollout.core.events import (
     Interrupted,
     Judged,
     Moved,
+    OrderRefused,
     Paused,
     Promoted,
     Retired,
@@ -84,6 +85,8 @@ def _sentence(event: Event, plan: Plan | None) -> str:
             return f"the canary's instances: {ready} of {wanted} ready, {_counted(restarts, 'restart')} so far"
         case Commanded(order=order, by=by, step=step):
             return f"{step_words(plan, step)}: {by} {order_words(order)}"
+        case OrderRefused(order=order, by=by, because=because):
+            return f"refused the order of {by} to {order}: {because}"
         case Paused(because=because):
             return f"paused {because}; a person is needed: `rollout resume` or `rollout abort`"
         case Promoted():

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout.analysis.wording import percent
+from rollout.core.pacing import WAKE, Pacing, runner_minutes
 from rollout.core.plan import Plan
 from rollout.core.schedule import Row, timetable
 from rollout.report.words import clock, limits, one_line, span
@@ -69,6 +70,15 @@ def _totals(plan: Plan, rows: tuple[Row, ...], starts: datetime | None) -> tuple
         f"The soaks take {span(whole)} together{evidence}{end}{waits}.",
         f"A healthy canary is rolled back by mistake in at most {percent(plan.false_rollback)} of rollouts.",
         f"The metrics are looked at every {span(plan.interval)}.",
+        _runners(whole),
+    )
+
+
+def _runners(whole: timedelta) -> str:
+    hold, wake = (runner_minutes(whole, pacing) for pacing in (Pacing.HOLD, Pacing.WAKE))
+    return (
+        f"In GitHub Actions that is {hold:,} runner minutes with `pacing: hold`, and {wake:,} with `pacing: wake` and "
+        f"a wait timer of {span(WAKE)}."
     )
 
 

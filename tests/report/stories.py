@@ -122,6 +122,8 @@ class Story:
         CheckResult(name="GET /api/health", version="stable", passed=True, detail="got 200 after 2 ms", output="ok"),
     )
     now: datetime = NOON
+    tick: timedelta = SECOND
+    """How long it is from one tick to the next."""
     events: list[Event] = field(default_factory=list)
     gateway: Weight = NOTHING
     judgement: Judgement | None = None
@@ -178,8 +180,8 @@ class Story:
         return self
 
     def second(self) -> None:
-        """Traffic for one second, then one tick."""
-        self.now += SECOND
+        """Traffic for one tick's length (a second, if nobody says otherwise), then the tick."""
+        self.now += self.tick
         self._traffic()
         since = round((self.now - NOON).total_seconds())
         self.restarted = self.restarts.get(since, self.restarted)

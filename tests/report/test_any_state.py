@@ -26,6 +26,7 @@ from rollout.core.events import (
     Judged,
     Moved,
     Order,
+    OrderRefused,
     Paused,
     Promoted,
     Retired,
@@ -34,6 +35,7 @@ from rollout.core.events import (
     WeightSeen,
 )
 from rollout.core.instances import GATE
+from rollout.core.language import Language
 from rollout.core.plan import Plan, Weight
 from rollout.core.state import State, fold
 from rollout.core.verdict import Counts, Estimate, GateResult, Judgement, Measured, Unit, Verdict
@@ -42,9 +44,11 @@ from rollout.report.durations import Quantile
 from rollout.report.html import Section, page
 from rollout.report.lines import line
 from rollout.report.live import view
+from rollout.report.pull_request import LONGEST, Page, annotation, short_status
 from rollout.report.summary import summary
 from rollout.report.verdicts import gate_lines
 from tests.core.test_machine_properties import Luck, World, lucks, plans
+from tests.report.scenes import COMMENTS, LINKS
 from tests.report.stories import CANARY, LATENCY, MEMORY, NOON, STABLE, plan
 from tests.report.test_curves import blocks
 from tests.report.test_html import read
@@ -119,6 +123,7 @@ def events(at: datetime) -> st.SearchStrategy[Event]:
             restarts=st.integers(0, 4),
         ),
         st.builds(Commanded, at=st.just(at), order=st.sampled_from(Order), by=words, step=steps),
+        st.builds(OrderRefused, at=st.just(at), order=words, by=words, because=words),
         st.builds(Paused, at=st.just(at), because=words),
         st.builds(Interrupted, at=st.just(at), signal=words),
     )
@@ -135,6 +140,18 @@ def histories(draw: st.DrawFn) -> tuple[Event, ...]:
     return tuple(told)
 
 
+def comment_everything(state: State, told: tuple[Event, ...], now: datetime) -> None:
+    """Every comment once, in one of the languages."""
+    language = Language.ZH if len(told) % 2 else Language.EN
+    shown = Page(state=state, events=told, now=now, judgement=None, weight=None, links=LINKS, language=language)
+    for comment in COMMENTS.values():
+        body = comment[1](shown)
+        assert len(body) <= LONGEST
+        assert "nan" not in body.lower().split()
+    for text in (short_status(shown), annotation(shown)):
+        assert text.isprintable()
+
+
 def report_everything(state: State, told: tuple[Event, ...], now: datetime) -> None:
     """Every report once, with what must hold for each."""
     for event in told:
@@ -147,6 +164,7 @@ def report_everything(state: State, told: tuple[Event, ...], now: datetime) -> N
         console.print(view(state, seen_weight=None, wait_reason="", now=now, events=told))
     gates = state.judgement.gates if state.judgement is not None else ()
     assert all(text.isprintable() for result in gates for text in gate_lines(result))
+    comment_everything(state, told, now)
     whole = page([Section(state=state, events=told), Section(state=state, events=told, judgement=state.judgement)], now)
     read(whole)
     whole.encode("utf-8")
