@@ -7,8 +7,8 @@ outcome after it, and both only on top of the head that was read.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
@@ -49,13 +49,17 @@ from rollout.core.events import (
 from rollout.core.instances import instances_result
 from rollout.core.machine import Observation, decide
 from rollout.core.plan import NOTHING, Plan
+from rollout.core.release import Release
 from rollout.core.state import Phase, State, evolve, fold
 from rollout.core.verdict import Judgement, combine
 from rollout.errors import (
+    GitHubForbids,
+    GitHubUnavailable,
     Interruption,
     JournalMoved,
     JournalUnreadable,
     Refused,
+    RolloutError,
     TargetBusy,
     TargetFailed,
 )
@@ -70,7 +74,11 @@ LEASE: Final = timedelta(minutes=15)
 MOST_TURNS: Final = 50
 """How many decisions one tick may take; more than a rollout ever needs, so that a fight with somebody else ends."""
 NAP: Final = 0.25
-"""Seconds between two looks into the journal for an order while a rollout waits."""
+"""Seconds between two looks into the journal for an order while a rollout waits; see `Ports.nap`."""
+LAST_WORDS: Final = timedelta(seconds=4)
+"""How long a process that was told to stop takes at most to write that down."""
+AWAY: Final = 15.0
+"""Seconds until GitHub is asked again where it does not answer."""
 
 
 class Checks(Protocol):
@@ -103,25 +111,28 @@ class Ports:
     sleep: Callable[[float], None]
     owner: str
     tell: Audience
+    nap: float = NAP
+    """Seconds between two looks into the journal; more where a look is a request."""
     keep: Callable[[Evidence], None] = keep_nothing
     """Puts away what a verdict rests on, before it is noted. Where that fails it says so, and raises nothing."""
 
 
-def start(ports: Ports, plan: Plan, tag: str, *, again: bool = False) -> None:
+def start(ports: Ports, plan: Plan, tag: str, *, commit: str = "", again: bool = False) -> None:
     """Claim a rollout of the release under a tag, or find that it is under way or stable already.
 
-    A workflow that is run once more thus changes nothing; `again` releases the same image once more. Raises Refused
+    A workflow that is run once more thus changes nothing; `again` releases the same image once more. `commit` is what
+    the tag points to, where the caller knows it. Raises Refused
     where another release is under way, TargetFailed where the tag or the target is not fit for it.
     """
     _take_lease(ports)
     try:
-        _claim(ports, plan, tag, again=again)
+        _claim(ports, plan, tag, commit=commit, again=again)
     except BaseException:  # whoever starts nothing must not keep the driver of another rollout out
         ports.journal.release(ports.owner)
         raise
 
 
-def _claim(ports: Ports, plan: Plan, tag: str, *, again: bool) -> None:
+def _claim(ports: Ports, plan: Plan, tag: str, *, commit: str, again: bool) -> None:
     record = ports.journal.read()
     state = fold(record.events)
     if state is not None and not state.over:
@@ -150,12 +161,12 @@ def _claim(ports: Ports, plan: Plan, tag: str, *, again: bool) -> None:
     release = ports.target.resolve(tag)
     if state is not None and state.phase is Phase.PROMOTED and not again:
         stable = seen.stable.release if seen.stable is not None else None
-        if stable == release and state.release == release:
+        if stable is not None and _same(stable, release) and _same(state.release, release):
             return
     started = Started(
         at=ports.clock(),
         rollout=f"{record.number + 1}-{tag}",
-        release=release,
+        release=replace(release, commit=commit or release.commit),
         stable=seen.stable.release if seen.stable is not None else None,
         plan=plan,
     )
@@ -165,20 +176,53 @@ def _claim(ports: Ports, plan: Plan, tag: str, *, again: bool) -> None:
         raise Refused("another rollout of this service has just begun", hint="see `rollout status`") from None
 
 
+def _same(one: Release, other: Release) -> bool:
+    """Whether two releases are the same tag of the same image, whoever knew the commit."""
+    return replace(one, commit="") == replace(other, commit="")
+
+
 def run(ports: Ports) -> Finish:
     """Tick until the rollout has ended. Raises Interruption after it has been recorded."""
-    try:
+    settled = run_until(ports, None)
+    assert isinstance(settled, Finish)
+    return settled
+
+
+def run_until(ports: Ports, leave_at: datetime | None) -> Wait | Finish:
+    """Tick until the rollout has ended, or until a moment from which on somebody else is to go on with it.
+
+    While GitHub does not answer, the journal cannot be written, so nothing is decided: it is asked again. Raises
+    Interruption after it has been recorded.
+    """
+    with driving(ports):
         while True:
-            match tick(ports):
-                case Finish() as finish:
-                    return finish
-                case Wait(until=until):
-                    _hold(ports, min(until, ports.clock() + LEASE / 3))
+            try:
+                settled = tick(ports)
+                if isinstance(settled, Finish) or (leave_at is not None and ports.clock() >= leave_at):
+                    return settled
+                due = min(settled.until, ports.clock() + LEASE / 3)
+                _hold(ports, due if leave_at is None else min(due, leave_at))
+            except GitHubForbids:
+                raise
+            except GitHubUnavailable:
+                if leave_at is not None and ports.clock() >= leave_at:
+                    raise
+                ports.sleep(AWAY)
+
+
+@contextmanager
+def driving(ports: Ports) -> Iterator[None]:
+    """Whatever happens within, the lease is given back; and a signal is written down, in time or not at all."""
+    try:
+        yield
     except Interruption as interruption:
-        _note(ports, Interrupted(at=ports.clock(), signal=interruption.signal))
+        ports.journal.hurry(LAST_WORDS)
+        with suppress(RolloutError):
+            _note(ports, Interrupted(at=ports.clock(), signal=interruption.signal))
         raise
     finally:
-        ports.journal.release(ports.owner)
+        with suppress(GitHubUnavailable):  # it expires by itself
+            ports.journal.release(ports.owner)
 
 
 def tick(ports: Ports) -> Wait | Finish:
@@ -342,7 +386,7 @@ def _hold(ports: Ports, until: datetime) -> None:
     """Sleep until something is due, or until somebody writes an order into the journal."""
     head = ports.journal.read().head
     while (left := (until - ports.clock()).total_seconds()) > 0:
-        ports.sleep(min(left, NAP))
+        ports.sleep(min(left, ports.nap))
         try:
             if ports.journal.read().head != head:
                 return
@@ -364,10 +408,10 @@ def _keep(ports: Ports, evidence: Evidence | None, decision: Decision) -> None:
     """Put away what a verdict that is about to be noted rests on."""
     for event in decision.noting:
         if isinstance(event, Judged) and evidence is not None:
-            with contextlib.suppress(Exception):  # nothing that goes wrong with a copy may delay a rollback
+            with suppress(Exception):  # nothing that goes wrong with a copy may delay a rollback
                 ports.keep(replace(evidence, at=event.at))
 
 
 def _tell(ports: Ports, state: State, observation: Observation, decision: Decision, at: datetime) -> None:
-    with contextlib.suppress(Exception):  # a broken terminal or a page that cannot be drawn must not stop a rollout
+    with suppress(Exception):  # a broken terminal or a page that cannot be drawn must not stop a rollout
         ports.tell(state, observation, decision, at)

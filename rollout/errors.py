@@ -112,6 +112,25 @@ class MissingProgram(RolloutError):
     reason_code = "missing_program"
 
 
+class GitHubUnavailable(RolloutError):
+    """GitHub does not answer, or not as it should. The next tick goes on where this one stopped."""
+
+    exit_code = 11
+    reason_code = "github_unavailable"
+
+
+class GitHubLimits(GitHubUnavailable):
+    """A limit of GitHub's lasts for longer than is worth waiting for."""
+
+    reason_code = "github_limits"
+
+
+class GitHubForbids(GitHubUnavailable):
+    """The token may not do what is needed."""
+
+    reason_code = "github_forbids"
+
+
 class Unfit(RolloutError):
     """The machine, the target or the metrics are not fit for a rollout; every finding is in the message."""
 

@@ -166,6 +166,17 @@ class Commanded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefused:
+    """Somebody who may order ordered something that was not in time or not in place. It changes nothing."""
+
+    at: datetime
+    order: str
+    by: str
+    because: str
+    kind: Literal["order_refused"] = "order_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
     """The machine asks for a person."""
 
@@ -227,6 +238,7 @@ Event = (
     | Judged
     | InstancesSeen
     | Commanded
+    | OrderRefused
     | Paused
     | Promoted
     | RolledBack

@@ -23,6 +23,7 @@ from rollout.core.events import (
     Judged,
     Moved,
     Order,
+    OrderRefused,
     Paused,
     Promoted,
     Retired,
@@ -207,6 +208,8 @@ def evolve(state: State, event: Event) -> State:
             return _instances_seen(state, event)
         case Commanded():
             return _commanded(state, event)
+        case OrderRefused():
+            return state
         case Paused(because=because):
             return replace(state, paused=because)
         case Promoted(at=at):

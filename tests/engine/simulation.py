@@ -135,7 +135,7 @@ class World:
     scraping_stopped: bool = False
     query_values: dict[str, float] = field(default_factory=dict)
     """What a query gives, at every moment; others give nothing."""
-    agenda: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
+    agenda: list[tuple[datetime, Callable[[], object]]] = field(default_factory=list)
     """What else happens, and when."""
     series: defaultdict[tuple[str, str, str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
     """By version, release, instance and code."""
@@ -148,7 +148,7 @@ class World:
         self.advance(timedelta(seconds=30))
         return self
 
-    def at(self, seconds: float, what: Callable[[], None]) -> None:
+    def at(self, seconds: float, what: Callable[[], object]) -> None:
         """Let something happen that many seconds from now."""
         self.agenda.append((self.now + timedelta(seconds=seconds), what))
 
@@ -471,6 +471,10 @@ class MortalJournal:
     def take(self, lease: Lease, *, now: datetime) -> Lease | None:
         """See Journal."""
         return self._journal.take(lease, now=now)
+
+    def hurry(self, within: timedelta) -> None:
+        """See Journal."""
+        self._journal.hurry(within)
 
     def release(self, owner: str) -> None:
         """See Journal."""
