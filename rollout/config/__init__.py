@@ -3,7 +3,7 @@
 It reads one file and the variables it is given, and starts, asks and changes nothing.
 """
 
-from rollout.config.loading import Configuration, MetricsSettings, TargetSettings, load, load_plan, parse
+from rollout.config.loading import Configuration, MetricsSettings, TargetSettings, load, load_plan, parse, parse_policy
 from rollout.config.schema import schema, schema_text
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "load",
     "load_plan",
     "parse",
+    "parse_policy",
     "schema",
     "schema_text",
 ]

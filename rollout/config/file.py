@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, 
 
 from rollout.checks import Check
 from rollout.config.gates import GateSection
+from rollout.config.github import GitHubSection
 from rollout.config.values import (
-    Address,
     Image,
     Name,
     Section,
@@ -22,8 +22,11 @@ from rollout.config.values import (
     probability,
     set_even_if_empty,
 )
+from rollout.core.language import Language
+from rollout.core.pacing import Supersede
 from rollout.core.plan import Advance, OnBlind, OnDrift
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.notify.settings import Channel
 from rollout.settings import Duration, Percent
 from rollout.targets.nginx.settings import NginxSettings
 
@@ -161,6 +164,20 @@ class File(Section):
     checks: tuple[Check, ...] = Field(
         default=(), description="Requests and programs that must succeed before the first user, at weight 0."
     )
-    notify: tuple[Address, ...] = Field(
-        default=(), description="URLs to tell, such as `${SLACK_WEBHOOK}`. They are secrets and appear nowhere."
+    language: Language = Field(
+        default=Language.EN, description="The language of comments and messages: English or simplified Chinese."
+    )
+    supersede: Supersede = Field(
+        default=Supersede.QUEUE,
+        description="What a newer release does while one is under way: wait for its end, replace it (which goes back "
+        "to stable first), or be refused. In GitHub Actions; the command line always refuses.",
+    )
+    github: GitHubSection = Field(
+        default=GitHubSection(),
+        description="How a rollout runs in GitHub Actions, and who steers it from the pull request.",
+    )
+    notify: tuple[Channel, ...] = Field(
+        default=(),
+        description="Whom to tell: URLs such as `${SLACK_WEBHOOK}`, or a `url` with the `events` it hears of. They are "
+        "secrets and appear nowhere.",
     )

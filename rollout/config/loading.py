@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, assert_never
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from rollout.checks import Check
 from rollout.config import rules
 from rollout.config.document import LARGEST, Document, Mistake, read
 from rollout.config.file import File
+from rollout.config.github import GitHubSection
 from rollout.config.planning import Unfit, plan_of
 from rollout.config.reduced import policy_alone
 from rollout.config.variables import Expanded, expand
 from rollout.config.wording import explain
+from rollout.core.language import Language
+from rollout.core.pacing import Supersede
 from rollout.core.plan import Plan
 from rollout.errors import ConfigurationError
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.notify.settings import ChannelSettings
 from rollout.targets.nginx.settings import NginxSettings
 
 TargetSettings = NginxSettings
@@ -40,7 +44,10 @@ class Configuration:
     target: TargetSettings
     metrics: MetricsSettings
     checks: tuple[Check, ...] = ()
-    notify: tuple[SecretStr, ...] = ()
+    notify: tuple[ChannelSettings, ...] = ()
+    supersede: Supersede = Supersede.QUEUE
+    github: GitHubSection = field(default_factory=GitHubSection)
+    language: Language = Language.EN
 
     @property
     def target_name(self) -> Literal["nginx"]:
@@ -74,8 +81,15 @@ def load_plan(path: Path) -> Plan:
     Everything else is left alone: the image, the target, the address of the metrics and their variables may be absent
     or wrong. Raises ConfigurationError as `load` does.
     """
-    document = read(_text_of(path))
-    return _parsed(policy_alone(document), path=path, env={}).plan
+    return parse_policy(_text_of(path), path=path).plan
+
+
+def parse_policy(text: str, *, path: Path) -> Configuration:
+    """As `load_plan`, for a text, with who may steer a rollout and in which language it speaks.
+
+    Its image, target and metrics stand for nothing. A job that only passes an order on needs no secret to read it.
+    """
+    return _parsed(policy_alone(read(text)), path=path, env={})
 
 
 def _text_of(path: Path) -> str:
@@ -162,4 +176,7 @@ def _configuration(file: File, document: Document, path: Path) -> Configuration:
         metrics=metrics,
         checks=file.checks,
         notify=file.notify,
+        supersede=file.supersede,
+        github=file.github,
+        language=file.language,
     )

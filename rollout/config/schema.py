@@ -71,11 +71,18 @@ def at(root: Schema, loc: tuple[str | int, ...]) -> Schema | None:
     """
     found = resolve(root, root)
     for step in loc:
-        inner = _inner(found, step)
+        inner = _inner(_mapping(root, found), step)
         if not isinstance(inner, dict):
             return None
         found = resolve(root, inner)
-    return found
+    return _mapping(root, found)
+
+
+def _mapping(root: Schema, part: Schema) -> Schema:
+    """The mapping, of a value that is either a text or one mapping."""
+    kinds = [resolve(root, kind) for kind in part.get("anyOf", [])]
+    mappings = [kind for kind in kinds if "properties" in kind]
+    return mappings[0] if len(mappings) == 1 else part
 
 
 def _inner(part: Schema, step: str | int) -> object:
