@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import blindness, dropped, replay, rollback, rollouts, stickiness
+from benchmarks import blindness, dropped, github, replay, rollback, rollouts, stickiness
 from benchmarks.stage import Parts, Row, real_parts
 from rollout.demo.processes import find_program
 
@@ -25,6 +25,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Parts], Iterator[Row]]]] = {
     "rollouts": lambda _parts: rollouts.measure(),
     "replay": lambda _parts: replay.measure(),
     "blindness": lambda _parts: blindness.measure(),
+    "github": lambda _parts: github.measure(),
 }
 README: Final = Path(__file__).with_name("README.md")
 TEXT: Final = """\

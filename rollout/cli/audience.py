@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -11,6 +12,7 @@ from rollout.core.decisions import Decision, Wait
 from rollout.core.events import Started
 from rollout.core.machine import Observation
 from rollout.core.state import State
+from rollout.engine import Audience
 from rollout.journals.base import Journal
 from rollout.report.lines import line
 from rollout.report.summary import standing
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
 
 HEARTBEAT: Final = timedelta(minutes=1)
 """How long a log stays silent at most while nothing happens."""
+
+
+def everybody(*audiences: Audience) -> Audience:
+    """Everybody is told; one who stumbles keeps nobody else from hearing it."""
+
+    def tell(state: State, observation: Observation, decision: Decision, at: datetime) -> None:
+        for audience in audiences:
+            with suppress(Exception):
+                audience(state, observation, decision, at)
+
+    return tell
 
 
 class Viewer(Protocol):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollout.analysis.foresight import Foresight, Vision
 from rollout.cli.judged import gate
 from rollout.core.decisions import Finish, Wait
 from rollout.core.finding import Finding
+from rollout.core.pacing import Pacing, runner_minutes
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.schedule import earliest_end, timetable
@@ -76,7 +77,13 @@ def plan(plan: Plan, foresight: Foresight | None = None, hint: str = "") -> str:
                 "held": lap.held,
             }
         rows.append(document)
-    whole = {"service": plan.service, "environment": plan.environment, "steps": rows}
+    lasts = sum((step.soak for step in plan.steps), timedelta(0))
+    whole = {
+        "service": plan.service,
+        "environment": plan.environment,
+        "steps": rows,
+        "runner_minutes": {str(pacing): runner_minutes(lasts, pacing) for pacing in Pacing},
+    }
     return json.dumps({**whole, "sees": _sees(foresight), "hint": hint}, indent=2)
 
 

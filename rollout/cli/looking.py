@@ -14,6 +14,8 @@ from rollout.cli.preflight import findings_of
 from rollout.config import schema_text
 from rollout.core.finding import Severity
 from rollout.errors import ConfigurationError, Unfit
+from rollout.github.workflow_doctor import look_at_workflows
+from rollout.init.project import root_of
 from rollout.report.findings import findings_text
 from rollout.report.lines import line
 from rollout.report.summary import summary
@@ -52,11 +54,9 @@ def doctor(call: Call) -> int:
     opened = open_service(call)
     opened.read()
     configuration = opened.configuration
-    found = tuple(
-        findings_of(
-            configuration, compose.target_of(configuration, call.env, clock=now), compose.source_of(configuration)
-        )
-    )
+    target, source = compose.target_of(configuration, call.env, clock=now), compose.source_of(configuration)
+    workflows = look_at_workflows(root_of(call.config.resolve().parent))
+    found = (*workflows, *findings_of(configuration, target, source))
     print(documents.findings(found) if call.json else findings_text(found))
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     return Unfit.exit_code if errors else 0

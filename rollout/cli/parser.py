@@ -12,6 +12,7 @@ from typing import Final
 
 from rollout import __version__
 from rollout.core.events import Order
+from rollout.core.pacing import Pacing
 
 EXIT_CODES: Final = """exit codes:
    0  done: promoted, or under way (tick), or nothing wrong (doctor)
@@ -25,6 +26,7 @@ EXIT_CODES: Final = """exit codes:
    8  the metrics cannot be had
    9  a program is missing on this machine
   10  doctor, or the look before a start, found something wrong
+  11  GitHub does not answer, or the token lacks a permission
  128+ told to stop by a signal; the next run or tick goes on
 """
 
@@ -48,15 +50,21 @@ def execute(argv: list[str] | None, env: Mapping[str, str], *, demo: Verb) -> in
 
     `demo` is handed in, as the demo stands above the command line: it types what a user would.
     """
+    call = parsed(argv, env)
+    verb = call.arguments.verb
+    return demo(call) if verb == "demo" else _verb(verb)(call)
+
+
+def parsed(argv: list[str] | None, env: Mapping[str, str]) -> Call:
+    """The call that these arguments make. Raises SystemExit for wrong ones."""
     arguments = _parser(env).parse_args(argv)
-    call = Call(
+    return Call(
         config=getattr(arguments, "config", Path("rollout.yml")),
         journal=getattr(arguments, "journal", None),
         json=getattr(arguments, "json", False),
         env=env,
         arguments=arguments,
     )
-    return demo(call) if arguments.verb == "demo" else _verb(arguments.verb)(call)
 
 
 def _verb(name: str) -> Verb:
@@ -79,6 +87,14 @@ def _verb(name: str) -> Verb:
                 "schema": looking.schema,
                 "token": looking.token,
             }[name]
+        case "init":
+            from rollout.cli import beginning  # noqa: PLC0415 - see above
+
+            return beginning.init
+        case "interrupted":
+            from rollout.cli import workflow  # noqa: PLC0415 - see above
+
+            return workflow.interrupted
         case "evidence":
             from rollout.cli import evidence  # noqa: PLC0415 - see above
 
@@ -106,6 +122,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rollout {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _beginning(verbs)
     _driving(verbs, env)
     _orders(verbs, env)
     _looking(verbs, env)
@@ -115,6 +132,18 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     demo.add_argument("--report", type=Path, default=Path("rollout-demo.html"), help="where the HTML report goes")
     demo.add_argument("--plain", action="store_true", help="lines instead of a live view")
     return parser
+
+
+def _beginning(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    init = _add(verbs, "init", "write a first rollout.yml and the workflow for it", "rollout init --pacing wake")
+    init.add_argument(
+        "--pacing",
+        choices=[pacing.value for pacing in Pacing],
+        default=Pacing.HOLD.value,
+        help="whether a job sleeps between two looks, or leaves and is woken (default: hold)",
+    )
+    init.add_argument("--force", action="store_true", help="write over files that are there")
+    init.add_argument("--json", action="store_true", help="one JSON document instead of text")
 
 
 def _driving(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:
@@ -131,6 +160,9 @@ def _driving(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Ma
                 "--plain", action="store_true", help="lines instead of a live view (default: no terminal)"
             )
             verb.add_argument("--html", type=Path, metavar="FILE", help="write a report with charts at the end")
+    _config(
+        _add(verbs, "interrupted", "note that a job was cancelled; the action calls it", "rollout interrupted"), env
+    )
 
 
 def _orders(verbs: argparse._SubParsersAction[argparse.ArgumentParser], env: Mapping[str, str]) -> None:

@@ -13,9 +13,10 @@ from rollout.config import Configuration
 from rollout.core.finding import Finding, Severity
 from rollout.core.gates import FailureGate, Gate, LatencyGate, QueryGate
 from rollout.core.selector import Selector
-from rollout.errors import SourceUnavailable
+from rollout.errors import SourceUnavailable, Unfit
 from rollout.metrics.base import Source
 from rollout.reading import LOOK_BACK
+from rollout.report.findings import findings_text
 from rollout.targets.base import Target
 
 
@@ -34,6 +35,13 @@ def findings_of(configuration: Configuration, target: Target, source: Source) ->
             yield _query(gate, source, configuration.plan.interval)
         elif isinstance(gate, LatencyGate):
             yield from bucket_findings(gate, source, until=now())
+
+
+def refuse_unfit(configuration: Configuration, target: Target, source: Source) -> None:
+    """Look before a start. Raises Unfit with everything that would go wrong."""
+    errors = tuple(one for one in findings_of(configuration, target, source) if one.severity is Severity.ERROR)
+    if errors:
+        raise Unfit(f"nothing was changed, as this would go wrong:\n{findings_text(errors)}")
 
 
 def bucket_findings(gate: LatencyGate, source: Source, *, until: datetime) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from rollout.errors import ROLLED_BACK, WAITING_FOR_A_PERSON, RolloutError
 
 VERBS = (
     *("run", "tick", "status", "plan", "doctor", "promote", "approve", "pause", "resume", "abort"),
-    *("demo", "schema", "token", "evidence", "replay", "record"),
+    *("demo", "schema", "token", "evidence", "replay", "record", "init", "interrupted"),
 )
 
 GOOD = """\
