@@ -248,9 +248,10 @@ def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
     _keep(ports, evidence, decision)
     intent: tuple[Event, ...] = () if isinstance(then, Wait | Finish | Again) else (Intended(at=now, action=then),)
     news = (*decision.noting, *intent)
+    head = record.head
     if news:
         try:
-            ports.journal.append(news, expect=record.head)
+            head = ports.journal.append(news, expect=head)
         except JournalMoved:
             return None
         for event in news:
@@ -262,7 +263,7 @@ def _turn(ports: Ports, record: Record, state: State) -> Wait | Finish | None:
         case Again():
             return None
         case _:
-            _note(ports, act(ports, state, then, seen))
+            _note(ports, act(ports, state, then, seen), expect=head)
             return None
 
 
@@ -369,15 +370,21 @@ def _checked(ports: Ports, seen: Seen) -> Event:
     return Checked(at=ports.clock(), results=results)
 
 
-def _note(ports: Ports, event: Event) -> None:
-    """Write a fact on top of whatever the head is by now: an order that came in between does not make it less true."""
+def _note(ports: Ports, event: Event, *, expect: str = "") -> None:
+    """Write a fact on top of whatever the head is by now: an order that came in between does not make it less true.
+
+    `expect` is the head that was written last, which spares the look where nobody came in between.
+    """
     while True:
-        record = ports.journal.read()
-        if not record.events:
-            return
+        if not expect:
+            record = ports.journal.read()
+            if not record.events:
+                return
+            expect = record.head
         try:
-            ports.journal.append((event,), expect=record.head)
+            ports.journal.append((event,), expect=expect)
         except JournalMoved:
+            expect = ""
             continue
         return
 

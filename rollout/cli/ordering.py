@@ -137,7 +137,8 @@ class _Answer:
             )
         if tag and tag not in names:
             return Refusal(because=f"the order is for {tag}, and this is rollout {state.rollout}")
-        if self._comment.created_at < (seen := _since(order, record.events)):
+        seen = _since(order, record.events).replace(microsecond=0)  # GitHub tells the second, and no more
+        if self._comment.created_at < seen:
             return Refusal(because=f"the order was written before {seen:%H:%M:%S} UTC, when the rollout moved on")
         return self._barred(order, state, by) or accept(
             state, order, by=by, now=self._job.clock(), step=step - 1 if step is not None else None

@@ -18,7 +18,7 @@ from rollout.core.events import Judged
 from rollout.core.plan import NOTHING
 from rollout.core.state import Phase
 from rollout.core.verdict import Counts, Judgement, Unit, Verdict
-from rollout.report.curves import FEWEST, nice_ceiling, served_weights
+from rollout.report.curves import ENOUGH, nice_ceiling, served_weights
 from rollout.report.markdown import NOTHING as NO_CHART
 from rollout.report.markdown import Markdown, fenced
 from rollout.report.measures import counted, unit_of
@@ -157,15 +157,17 @@ def _minus(new: Counts, old: Counts) -> Counts | None:
 
 
 def _merged(spans: Sequence[_Between]) -> tuple[_Between, ...]:
-    """Neighbours together until each bar rests on enough requests of the canary to mean something."""
-    enough = max(FEWEST, sum(span.canary.total for span in spans) // (2 * MOST_BARS))
+    """Neighbours together until each bar rests on enough requests of both versions to mean something."""
+    most = 2 * MOST_BARS
+    canary = max(ENOUGH, sum(span.canary.total for span in spans) // most)
+    stable = max(ENOUGH, sum(span.stable.total for span in spans) // (4 * most))
     merged: list[_Between] = []
     for span in spans:
-        if merged and (merged[-1].canary.total < enough or not merged[-1].stable.total):
+        if merged and (merged[-1].canary.total < canary or merged[-1].stable.total < stable):
             merged[-1] = _plus(merged[-1], span)
         else:
             merged.append(span)
-    if len(merged) > 1 and (merged[-1].canary.total < FEWEST or not merged[-1].stable.total):
+    if len(merged) > 1 and (merged[-1].canary.total < ENOUGH or merged[-1].stable.total < stable):
         merged[-2:] = [_plus(merged[-2], merged[-1])]
     return tuple(merged)
 

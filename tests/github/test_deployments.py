@@ -18,8 +18,8 @@ from rollout.core.events import (
     Promoted,
     RolledBack,
 )
-from rollout.core.release import Release
 from rollout.core.plan import Step
+from rollout.core.release import Release
 from rollout.errors import GitHubForbids, GitHubUnavailable
 from rollout.github.api import Repository
 from rollout.github.deployments import LONGEST, SELDOM, DeploymentRecord, Standing, Status, standing_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.errors import ConfigurationError
-from rollout.github.trigger import CommentGiven, Nothing, Start, Tick, trigger_of
+from rollout.github.trigger import CommentGiven, Nothing, Start, Tick, Trigger, trigger_of
+from tests.github.server import GitHubServer
 
 SHA = "ffac537e6cbbf934b08745a378932722df287a53"
 ANN = {"login": "ann", "type": "User"}
@@ -160,6 +162,32 @@ def test_an_event_that_is_not_githubs_is_an_error(name: str, event: dict[str, An
     with pytest.raises(ConfigurationError, match="not as GitHub writes it") as raised:
         trigger_of(env(name), event)
     assert "many" not in str(raised.value)
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_github_s_own_events_are_read(github: GitHubServer, tmp_path: Path, *, annotated: bool) -> None:
+    """As its description has them, whole."""
+    number = github.open_pull("Answer faster")
+    sha = github.merge_pull(number)
+    github.tag("v2", sha, annotated=annotated)
+    opened: list[tuple[str, dict[str, Any], Trigger]] = [
+        ("push", github.push_tag_event("v2"), Start(tag="v2", commit=sha, by="ada")),
+        ("release", github.release_event("v2"), Start(tag="v2", commit="", by="ada")),
+        ("workflow_dispatch", github.dispatch_event({"tag": "v2"}), Start(tag="v2", commit="", by="ada")),
+        ("workflow_dispatch", github.dispatch_event(), Tick()),
+        ("schedule", github.schedule_event(), Tick()),
+    ]
+    for name, event, expected in opened:
+        assert trigger_of(github.variables(name, event, tmp_path), event) == expected
+    event = github.comment(number, "bob", "/rollout status")
+    given = trigger_of(github.variables("issue_comment", event, tmp_path), event)
+    assert isinstance(given, CommentGiven)
+    assert (given.pull, given.login, given.body, given.bot) == (number, "bob", "/rollout status", False)
+    assert given.author_of_pull == "ada"
+    event = github.comment(number, "bob", "/rollout status", on_pull=False)
+    assert isinstance(trigger_of(github.variables("issue_comment", event, tmp_path), event), Nothing)
+    event = github.push_tag_event("v2", deleted=True)
+    assert isinstance(trigger_of(github.variables("push", event, tmp_path), event), Nothing)
 
 
 @given(

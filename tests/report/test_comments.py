@@ -201,6 +201,7 @@ def long(page: Page, *, events: int = 0, lines: int = 0, commits: int = 0) -> Pa
 
 def test_a_comment_is_cut_where_it_hurts_least() -> None:
     """History first, then the log, then the commits; the rest stays."""
+    assert LONGEST < 65_536, "GitHub refuses longer ones"
     page = scene("rolled_back")
     assert "older events" not in rolled_back_comment(page)
     some = rolled_back_comment(long(page, events=500))
