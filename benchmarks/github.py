@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import statistics
+import subprocess
+import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,6 +53,7 @@ gates:
 """The steps of the built-in policy, with one gate: the simulated world has one metric."""
 _NAMES: Final = re.compile(r"[0-9a-f]{40}|\b\d+\b|heads/\S+|refs/\S+|rollouts/\S+|v\d\S*|collaborators/\w+")
 ABORTS: Final = 20
+INSTALL: Final = Path(__file__).parents[1] / ".github" / "install.sh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +114,43 @@ def aborts() -> list[float]:
     return took
 
 
+def starts() -> Iterator[Row]:
+    """What a job takes before its first decision: the action's installation, and the program up to "nothing to do"."""
+    with tempfile.TemporaryDirectory(prefix="rollout-action-") as name:
+        folder = Path(name)
+        (folder / "output").touch()
+        plain = os.pathsep.join(one for one in os.environ["PATH"].split(os.pathsep) if not (Path(one) / "uv").exists())
+        env = {
+            "PATH": plain,
+            "HOME": name,
+            "PYTHON": sys.executable,
+            "RUNNER_TEMP": name,
+            "GITHUB_OUTPUT": str(folder / "output"),
+        }
+        took = [_seconds([str(INSTALL)], env) for _ in range(2)]
+        python = (folder / "output").read_text().splitlines()[-1].partition("=")[2]
+        with site_of(GUIDE) as site:
+            variables = site.github.variables("schedule", site.github.schedule_event(), folder / "job")
+            program = [_seconds([python, "-I", "-m", "rollout", "run"], {**env, **variables}) for _ in range(5)]
+    yield Row(
+        what="the action's installation by pip, on a machine that has never seen it / again",
+        measured=f"{took[0]:.1f} s / {took[1]:.2f} s",
+    )
+    yield Row(
+        what="the action's program from its start to its first decision (a tick with nothing to do), median of 5",
+        measured=f"{statistics.median(program):.2f} s",
+    )
+
+
+def _seconds(command: list[str], env: Mapping[str, str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, env=env, check=True, capture_output=True, timeout=300)
+    return time.perf_counter() - began
+
+
 def measure() -> Iterator[Row]:
     """The rows of the table."""
+    yield from starts()
     for pacing in ("hold", "wake"):
         asked = whole(pacing)
         minutes = asked.lasted.total_seconds() / 60

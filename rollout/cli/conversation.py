@@ -30,6 +30,8 @@ OFTEN: Final = timedelta(seconds=30)
 """The least time between two edits of the comment, unless something happened that nobody should wait for."""
 SELDOM: Final = timedelta(minutes=10)
 """How old the numbers in the comment become while nothing happens."""
+LAGS: Final = timedelta(minutes=2)
+"""How long after a start the pull request is looked for again: GitHub learns of a merge a little later."""
 LAST_WORDS_S: Final = 20.0
 _URGENT: Final = (Commanded, OrderRefused, Paused, Promoted, RolledBack)
 
@@ -52,6 +54,8 @@ class Board:
         state = page.state
         if state.rollout != self._rollout:
             self._open(state)
+        elif self._thread is None and page.now - state.started_at < LAGS:
+            self._find_thread(state)
         wrongs: list[RolloutError] = []
         for part in (self._keep_comment, self._say_what_is_new, self._record):
             try:
@@ -62,9 +66,7 @@ class Board:
             raise wrongs[0]
 
     def _open(self, state: State) -> None:
-        pull = pull_of(self._repository, state.release.commit) if state.release.commit else None
-        self._number = pull.number if pull is not None else None
-        self._thread = Thread(self._repository, pull.number) if pull is not None else None
+        self._find_thread(state)
         plan = state.plan
         self._deployment = DeploymentRecord(
             self._repository,
@@ -75,6 +77,11 @@ class Board:
         )
         self._shown, self._said, self._reinstated = None, set(), False
         self._rollout = state.rollout
+
+    def _find_thread(self, state: State) -> None:
+        pull = pull_of(self._repository, state.release.commit) if state.release.commit else None
+        self._number = pull.number if pull is not None else None
+        self._thread = Thread(self._repository, pull.number) if pull is not None else None
 
     def _keep_comment(self, page: Page) -> None:
         if self._thread is None or not self._is_due(page):

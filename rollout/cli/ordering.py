@@ -182,7 +182,7 @@ class _Answer:
 
     def reply(self, text: str) -> str:
         """A new comment, where there is no rollout's comment to answer in."""
-        self._say(pages.reply_comment(text))
+        self._say(pages.reply_comment(text, self._configuration.language))
         return text
 
     def _say(self, body: str) -> None:

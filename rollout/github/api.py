@@ -26,7 +26,7 @@ TIMEOUT_S: Final = 15
 HURRIED_S: Final = 1
 """Seconds that one request may take once the process has been told to stop."""
 LONGEST_WAIT: Final = timedelta(minutes=2)
-"""How long a limit is waited for. A rollout that is longer without GitHub goes on at the next tick."""
+"""How long one request waits in all for a limit to pass. A rollout is driven on that very thread."""
 _SERVER_ERRORS: Final = frozenset({500, 502, 503, 504})
 _LIMITED: Final = frozenset({403, 429})
 
@@ -148,10 +148,12 @@ class Repository:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        problem = ""
+        problem, waited, wait = "", timedelta(0), None
         for tried in range(1, TRIES + 1):
             if tried > 1:
-                self._pause(timedelta(seconds=2 ** (tried - 2) * (0.75 + self._dice() / 2)), problem)
+                wait = wait or timedelta(seconds=2 ** (tried - 2) * (0.75 + self._dice() / 2))
+                self._pause(wait, waited, problem)
+                waited, wait = waited + wait, None
             try:
                 answer = self._once(verb, path, body, headers)
             except requests.RequestException as wrong:
@@ -165,20 +167,18 @@ class Repository:
                 ) from None
             problem = f"{verb} {_plain(path)} answers {answer.status}{': ' if answer.message else ''}{answer.message}"
             if answer.status in _LIMITED and (wait := self._limit(answer)) is not None:
-                self._pause(wait, problem)
-            elif answer.status in but or 200 <= answer.status < 300:
-                return answer
-            elif answer.status in _SERVER_ERRORS and again:
                 continue
-            elif answer.status in (401, 403):
+            if answer.status in but or 200 <= answer.status < 300:
+                return answer
+            if answer.status in (401, 403):
                 raise GitHubForbids(problem, hint=_remedy(answer))
-            else:
+            if not (answer.status in _SERVER_ERRORS and again):
                 raise GitHubUnavailable(problem)
         raise GitHubUnavailable(f"{problem} ({TRIES} tries)")
 
-    def _pause(self, wait: timedelta, problem: str) -> None:
+    def _pause(self, wait: timedelta, waited: timedelta, problem: str) -> None:
         now = self._clock()
-        if wait > LONGEST_WAIT or (self._deadline is not None and now + wait > self._deadline):
+        if waited + wait > LONGEST_WAIT or (self._deadline is not None and now + wait > self._deadline):
             raise GitHubLimits(f"{problem}; the next try is due at {now + wait:%H:%M:%S} UTC")
         self._sleep(wait.total_seconds())
 

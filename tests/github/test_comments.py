@@ -170,6 +170,18 @@ def test_a_comment_that_somebody_deleted_is_made_again(
     assert bodies(github) == [(ACTIONS_BOT, BODY)]
 
 
+def test_a_comment_that_was_deleted_and_could_not_be_made_again_is_not_taken_to_be_there(
+    github: GitHubServer, repository: Repository, number: int
+) -> None:
+    """Also where the next words are the ones it had."""
+    thread = Thread(repository, number)
+    github.facts.comments.pop(thread.keep(MARKER, BODY).id)
+    github.fault("POST", "comments", status=503, times=2)
+    with pytest.raises(GitHubUnavailable):
+        thread.keep(MARKER, NEWER)
+    assert thread.keep(MARKER, BODY).new
+
+
 @pytest.mark.parametrize("drop", [False, True])
 def test_a_comment_that_was_made_although_the_answer_was_lost_is_found(
     github: GitHubServer, repository: Repository, number: int, *, drop: bool
@@ -242,17 +254,17 @@ def test_two_runs_that_write_at_once_settle_on_the_older_comment(
     assert second.body == NEWER
 
 
-@pytest.mark.parametrize("sign", ["a", "界", "🚀"])
+@pytest.mark.parametrize(("sign", "lines"), [("a", 1300), ("界", 1300), ("🚀", 1300), ("🚀", 700)])
 def test_a_comment_is_never_longer_than_github_takes(
-    github: GitHubServer, repository: Repository, number: int, sign: str
+    github: GitHubServer, repository: Repository, number: int, sign: str, lines: int
 ) -> None:
     """It ends after a whole line and says that something is left out."""
     line = sign * 50 + "\n"
-    Thread(repository, number).keep(MARKER, f"{MARKER}\n{line * 2000}")
+    Thread(repository, number).keep(MARKER, f"{MARKER}\n{line * lines}")
     ((_, body),) = bodies(github)
     assert re.fullmatch(f"{MARKER}\n({line})+{re.escape(CUT.removeprefix(chr(10)))}", body)
     assert len(body.encode("utf-16-le")) // 2 <= LONGEST
-    assert Thread(repository, number).keep(MARKER, f"{MARKER}\n{line * 2000}").id
+    assert Thread(repository, number).keep(MARKER, f"{MARKER}\n{line * lines}").id
     assert github.count("PATCH") == 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from rollout.journals.git_ref import GitRefJournal
 from tests.engine.simulation import NOON, Killed, Life, World
 from tests.github.jobs import CONFIGURATION, Ran, Site
 from tests.github.server import GitHubServer
+from tests.serving import Quiet, serving
 
 
 @pytest.fixture
@@ -246,3 +249,46 @@ def test_a_release_without_a_configuration_says_so_and_waits_for_nothing(site: S
     site.release("v2")
     ran = site.push("v2")
     assert (ran.code, ran.outputs["reason"]) == (2, "configuration")
+
+
+def test_a_release_without_a_pull_request_is_told_on_the_page_of_the_run(site: Site) -> None:
+    sha = site.github.commit({"app.py": "print('v2')\n"}, "Straight to main")
+    site.github.tag("v2", sha)
+    ran = site.push("v2")
+    assert ran.outputs["outcome"] == "promoted"
+    assert not site.github.facts.comments
+    assert "v2" in ran.summary
+
+
+def test_a_pull_request_that_github_learns_of_late_is_found(site: Site) -> None:
+    number = site.release("v2")
+    site.github.stale_reads(1, "commits/.*/pulls")
+    site.push("v2")
+    assert len(site.bodies(number)) == 2
+
+
+def test_people_are_told_once_each_whoever_drives(site: Site, told: list[str]) -> None:
+    site.configure(more=f"notify: ['{told[0]}']\n")
+    site.release("v2")
+    site.life = lambda: Life(ends_at=20, by=lambda: Interruption("SIGINT", 2))
+    site.push("v2")
+    site.life = Life
+    assert site.tick().outputs["outcome"] == "promoted"
+    assert told[1:] == ["started", "promoted"]
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """Where to send messages, and then the reason of each that came."""
+    reasons: list[str] = []
+
+    class Answers(Quiet, BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            reasons.append(message["reason"])
+            self.send_response(200)
+            self.end_headers()
+
+    with serving(Answers) as port:
+        reasons.append(f"http://127.0.0.1:{port}/")
+        yield reasons

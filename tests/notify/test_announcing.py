@@ -29,6 +29,7 @@ from rollout.core.state import State, fold
 from rollout.core.verdict import GateResult, Judgement, Verdict
 from rollout.errors import GitHubUnavailable
 from rollout.journals.file import FileJournal
+from rollout.notify.evidence import decisive
 from rollout.notify.memory import FileMemory, Memory, RefMemory, Told
 from rollout.notify.message import Message, Reason
 from tests.core.rollouts import TEN, after, moving, plan_around, started
@@ -296,6 +297,24 @@ def test_what_is_a_day_old_is_no_news(tmp_path: Path) -> None:
     write(tmp_path, *at_ten(), Paused(at=after(86_000), because="because the canary cannot be promoted: x"))
     listener.look(at=after(100_000))
     assert listener.reasons == ["needs_a_person"]
+
+
+def test_a_moment_that_is_told_late_is_told_as_it_was(tmp_path: Path) -> None:
+    """The pause is not described by the rollback that followed it."""
+    listener = Listener(tmp_path)
+    write(tmp_path, *at_ten(), Paused(at=after(90), because="because the canary cannot be promoted: x"), *rolled_back())
+    listener.look()
+    assert listener.reasons == ["started", "needs_a_person", "rolled_back"]
+    assert listener.told[1].title == "! Person needed: v2 is paused at 10 % (chat, production)"
+    assert listener.told[1].evidence == "The canary cannot be promoted: x"
+
+
+def test_a_gate_that_is_only_observed_is_blamed_for_nothing() -> None:
+    """The gate of a message is one that acts."""
+    watched = GateResult(gate="watched", verdict=Verdict.UNHEALTHY, sentence="bad", observe=True)
+    acting = GateResult(gate="acting", verdict=Verdict.UNHEALTHY, sentence="bad")
+    found = decisive(Judgement(verdict=Verdict.UNHEALTHY, gates=(watched, acting)))
+    assert found is acting
 
 
 class Shelf:

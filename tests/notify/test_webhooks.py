@@ -14,7 +14,7 @@ from rollout.core.language import Language
 from rollout.notify import document, slack, wecom
 from rollout.notify.channels import Channels
 from rollout.notify.delivery import NotDelivered
-from rollout.notify.message import URGENT, Message, Reason
+from rollout.notify.message import URGENT, Message, Reason, web_address
 from rollout.notify.settings import ChannelSettings, Format
 from rollout.notify.webhook import post
 from tests.notify.conftest import Receiver
@@ -268,3 +268,36 @@ def test_the_labels_are_chinese_where_the_message_is() -> None:
     assert "> 环境：production" in wecom.content(told)
     assert "[查看发布详情](" in wecom.content(told)
     assert "*步骤*\\n第 3 步，共 7 步（5%）" in str(slack.payload(told))
+
+
+def test_an_address_that_has_just_failed_holds_up_nothing() -> None:
+    """Three tries of the first message, one of the next; after a delivery there is patience again."""
+    tried: list[Reason] = []
+    complaints: list[str] = []
+
+    def fail(settings: ChannelSettings, message: Message) -> None:
+        tried.append(message.reason)
+        if message.reason is not Reason.PROMOTED:
+            raise NotDelivered("h: ConnectionError", after_s=0)
+
+    reasons = (Reason.STARTED, Reason.BLIND, Reason.PROMOTED, Reason.ROLLED_BACK)
+    with Channels((channel("http://h/x"),), complain=complaints.append, deliver=fail) as channels:
+        for reason in reasons:
+            channels.send(replace(MESSAGE, reason=reason))
+    assert tried == [*[Reason.STARTED] * 3, Reason.BLIND, Reason.PROMOTED, *[Reason.ROLLED_BACK] * 3]
+    assert len(complaints) == 3
+
+
+@pytest.mark.parametrize("text", ["", "javascript:alert(1)", "https://", "ftp://h/x", "//h/x"])
+def test_what_is_no_web_address_is_no_link(text: str) -> None:
+    """An empty link is left out everywhere."""
+    assert web_address(text) == ""
+    assert "Show the rollout" not in str(slack.payload(replace(MESSAGE, link=web_address(text))))
+
+
+@given(text=st.text(max_size=50))
+def test_a_link_ends_where_it_ends(text: str) -> None:
+    """Nothing in it closes a link of Slack's or WeCom's, and what was encoded already is left alone."""
+    made = web_address(f"https://example.com/{text}")
+    assert not set(made) & set("<>|()[]`\"' \n")
+    assert web_address("https://example.com/a%20b?c=d#e") == "https://example.com/a%20b?c=d#e"
