@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, assert_never
 
-from rollout import engine
+from rollout import compose, engine
 from rollout.cli import documents
 from rollout.cli.announcing import announcing
 from rollout.cli.audience import Live, Log, Quiet, Viewer, everybody
@@ -16,6 +16,7 @@ from rollout.cli.outputs import in_a_workflow
 from rollout.cli.preflight import refuse_unfit
 from rollout.core.decisions import Finish, Outcome, Wait
 from rollout.errors import ROLLED_BACK, WAITING_FOR_A_PERSON
+from rollout.notify.memory import FileMemory
 
 if TYPE_CHECKING:
     from rollout.cli.parser import Call
@@ -37,7 +38,7 @@ def run(call: Call) -> int:
             call,
             opened,
             everybody(
-                viewer, stack.enter_context(announcing(opened.configuration, opened.journal, complain=_complain))
+                viewer, stack.enter_context(_announcing(call, opened))
             ),
         )
         try:
@@ -58,7 +59,7 @@ def tick(call: Call) -> int:
     opened = open_service(call)
     with (
         Quiet() if call.json else Log(opened.journal) as viewer,
-        announcing(opened.configuration, opened.journal, complain=_complain) as announcer,
+        _announcing(call, opened) as announcer,
     ):
         ports = ports_of(call, opened, everybody(viewer, announcer))
         try:
@@ -76,6 +77,11 @@ def _viewer(call: Call, opened: Opened) -> Viewer:
     if call.arguments.plain or not sys.stdout.isatty():
         return Log(opened.journal)
     return Live(opened.journal)
+
+
+def _announcing(call: Call, opened: Opened) -> AbstractContextManager[engine.Audience]:
+    told = compose.journal_directory(opened.configuration, root=call.journal, env=call.env) / "told.json"
+    return announcing(opened.configuration, opened.journal, memory=FileMemory(told), complain=_complain)
 
 
 def _complain(text: str) -> None:

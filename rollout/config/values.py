@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, SecretStr, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rollout.core import selector as selectors
@@ -135,16 +135,9 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _address(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", secret.get_secret_value()):
-        raise wrong("this is not a URL", "keep it in a secret and write its variable, such as ${SLACK_WEBHOOK}")
-    return secret
-
-
 Name = Annotated[StrictStr, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 Label = Annotated[StrictStr, AfterValidator(_label), WithJsonSchema({"type": "string", "pattern": LABEL})]
 Image = Annotated[StrictStr, AfterValidator(_image)]
-Address = Annotated[SecretStr, AfterValidator(_address)]
 
 WeightNumber = Annotated[
     Weight,
