@@ -71,6 +71,8 @@ def written() -> Iterator[str]:
                     yield from (
                         key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
                     )
+                case _:
+                    pass
 
 
 def test_the_program_sets_all_of_the_outputs_and_no_others() -> None:
