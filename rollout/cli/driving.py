@@ -37,9 +37,7 @@ def run(call: Call) -> int:
         ports = ports_of(
             call,
             opened,
-            everybody(
-                viewer, stack.enter_context(_announcing(call, opened))
-            ),
+            everybody(viewer, stack.enter_context(_announcing(call, opened))),
         )
         try:
             if call.arguments.tag is not None:
