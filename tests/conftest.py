@@ -1,7 +1,10 @@
-"""Lets the assertions of the simulated world explain themselves when they fail."""
+"""What holds for every test: simulated worlds explain their assertions, and no test fails for being slow."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.engine.simulation")
+pytest.register_assert_rewrite("tests.engine.simulation", "tests.engine.races", "tests.github.jobs")
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.analysis.confidence import ERROR, bounds
@@ -59,7 +59,6 @@ def test_whole_paths_stay_within_the_bounds_nineteen_times_of_twenty(rate: float
 
 
 @given(pair=counts, dispersion=st.floats(1, 20))
-@settings(deadline=None)
 def test_the_rate_that_was_seen_is_always_inside(pair: tuple[int, int], dispersion: float) -> None:
     failures, total = pair
     low, high = bounds(failures, total, dispersion=dispersion)
@@ -67,7 +66,6 @@ def test_the_rate_that_was_seen_is_always_inside(pair: tuple[int, int], dispersi
 
 
 @given(pair=counts)
-@settings(deadline=None)
 def test_bursts_widen_them_and_more_requests_narrow_them(pair: tuple[int, int]) -> None:
     failures, total = pair
     low, high = bounds(failures, total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.analysis.blocks import Part
@@ -23,7 +23,6 @@ paths: st.SearchStrategy[Paths] = st.lists(st.tuples(counts(40), counts(200)), m
 
 
 @given(path=paths, where=st.integers(0, 19), limit=st.floats(0.01, 0.5), ratio=st.floats(1.0, 5.0))
-@settings(deadline=None)
 def test_one_more_failure_of_the_canary_never_lowers_the_evidence_against_it_nor_raises_that_for_it(
     path: Paths, where: int, limit: float, ratio: float
 ) -> None:
@@ -41,7 +40,6 @@ def test_one_more_failure_of_the_canary_never_lowers_the_evidence_against_it_nor
 
 
 @given(path=paths)
-@settings(deadline=None)
 def test_no_block_multiplies_the_evidence_by_more_than_the_cap(path: Paths) -> None:
     blocks = [block(i, *pair) for i, pair in enumerate(path)]
     for bets in (RateBets(0.02), RatioBets(1.5), RateBets(0.02, BETTER), RatioBets(1.5, BETTER)):

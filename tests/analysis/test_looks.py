@@ -107,7 +107,7 @@ def assert_alike(one: Trial, other: Trial, when: Timeline) -> None:
 
 
 @given(whole=readings(), when=WHENS, data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_scrape_by_scrape_gives_the_same_blocks_and_evidence_as_all_at_once(
     whole: Reading, when: Timeline, data: st.DataObject
 ) -> None:
@@ -117,7 +117,7 @@ def test_scrape_by_scrape_gives_the_same_blocks_and_evidence_as_all_at_once(
 
 
 @given(whole=readings(), when=WHENS, data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_what_comes_later_does_not_change_a_look(whole: Reading, when: Timeline, data: st.DataObject) -> None:
     """A replay holds samples of later moments too; at each moment it says what was said then."""
     policy = data.draw(plans(whole))
@@ -150,7 +150,7 @@ rows = st.tuples(*[st.integers(0, 40)] * (len(LAYOUT) + 1))
     first=st.sampled_from([-6.0, -2.5, 0.4]),
     traffic=st.sampled_from([0.0, 2.2, 4.0]),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_histogram_gives_the_same_too_whenever_its_bucket_was_chosen(
     canary: list[tuple[int, ...]],
     one: list[tuple[int, ...]],

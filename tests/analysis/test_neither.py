@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.analysis.blocks import Timeline
@@ -66,7 +66,6 @@ def test_no_series_of_the_canary_yet(subject: FailureGate, waited: float, stable
 
 
 @given(canary=good, ratio=st.sampled_from([None, 1.5]))
-@settings(deadline=None)
 def test_no_failures_series_yet_is_no_failure(canary: Pairs, ratio: float | None) -> None:
     """The first 5xx brings the series into being: until then both versions are as if it showed 0."""
     subject = gate(ratio=ratio)
@@ -78,7 +77,6 @@ def test_no_failures_series_yet_is_no_failure(canary: Pairs, ratio: float | None
 
 
 @given(subject=SUBJECTS, seconds=st.integers(1, 40), stable=st.booleans())
-@settings(deadline=None)
 def test_nothing_divided_by_nothing(subject: FailureGate, seconds: int, stable: bool) -> None:
     """Scraped, and never asked: no rate, and so no verdict."""
     idle: Pairs = [(0, 0)] * seconds
@@ -92,7 +90,6 @@ def test_nothing_divided_by_nothing(subject: FailureGate, seconds: int, stable: 
 
 
 @given(canary=good, failing=st.booleans(), places=st.lists(st.integers(0, 28), max_size=8))
-@settings(deadline=None)
 def test_not_a_number_changes_nothing_of_what_was_counted(
     canary: list[tuple[int, int]], failing: bool, places: list[int]
 ) -> None:
@@ -123,7 +120,6 @@ def test_not_a_number_changes_nothing_of_what_was_counted(
 
 
 @given(canary=good, age=st.floats(10.01, 1000), version=st.sampled_from(["canary", "stable"]))
-@settings(deadline=None)
 def test_stale_samples_are_blind_for_either_version(canary: Pairs, age: float, version: str) -> None:
     """However good they were: older than ten seconds, with a look each second."""
     length = len(canary)
@@ -143,7 +139,6 @@ def test_stale_samples_are_blind_for_either_version(canary: Pairs, age: float, v
     resets=st.lists(st.integers(1, 28), max_size=4),
     version=st.sampled_from(["canary", "stable"]),
 )
-@settings(deadline=None)
 def test_counters_that_begin_anew_are_no_failures(canary: Pairs, resets: list[int], version: str) -> None:
     """A restart in between loses what was not scraped, and nothing of it looks like a negative or a giant step."""
     whole = reading(gate(), canary=canary, stable=stable_for(canary))
@@ -176,7 +171,6 @@ def test_counters_that_begin_anew_are_no_failures(canary: Pairs, resets: list[in
     of_stable=st.lists(st.booleans(), min_size=1, max_size=20),
     rate=st.sampled_from([0, 3]),
 )
-@settings(deadline=None)
 def test_scrapes_that_were_missed_never_make_a_canary_look_worse(
     canary: list[tuple[int, int]], of_canary: list[bool], of_stable: list[bool], rate: int
 ) -> None:
@@ -189,7 +183,6 @@ def test_scrapes_that_were_missed_never_make_a_canary_look_worse(
 
 
 @given(ahead=st.floats(1.6, 500), canary=good, failing=st.booleans())
-@settings(deadline=None)
 def test_clocks_that_differ_are_blind(ahead: float, canary: list[tuple[int, int]], failing: bool) -> None:
     """Samples of the future prove nothing, even where they show nothing but failures."""
     pairs = [(n, n if failing else 0) for n, _ in canary]
@@ -205,7 +198,6 @@ def test_clocks_that_differ_are_blind(ahead: float, canary: list[tuple[int, int]
     every=st.sampled_from([1.0, 2.0, 5.0]),
     heavy=st.integers(1, 60),
 )
-@settings(deadline=None)
 def test_a_scrape_that_straddles_a_change_of_weight_is_no_evidence(
     at: float, offset: float, every: float, heavy: int
 ) -> None:

@@ -72,7 +72,7 @@ def test_nothing_is_seen_without_users_nor_by_comparison_without_stable() -> Non
     assert (ratio[0], ratio[3]) == (None, None)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rate=st.floats(0.2, 500), more=st.floats(1.2, 10), name=st.sampled_from(sorted(GATES)))
 def test_more_traffic_shows_no_less(rate: float, more: float, name: str) -> None:
     """Up to the rounding of whole failures, which a tenth covers."""

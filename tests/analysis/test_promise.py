@@ -60,7 +60,7 @@ def test_at_the_limit_the_expectation_of_the_rate_evidence_is_exactly_one(
     dispersion=st.floats(1.0, 9.0),
     better=st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_within_the_limit_the_expectation_of_the_rate_evidence_never_exceeds_one(
     limit: Fraction, beyond: Fraction, sizes: tuple[int, int, int], dispersion: float, better: bool
 ) -> None:
@@ -126,7 +126,7 @@ def test_at_the_allowed_ratio_the_expectation_is_exactly_one_whatever_stable_doe
     m=st.integers(1, 8),
     better=st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_independent_requests_within_the_allowed_ratio_never_exceed_one(
     ratio: float, stable: float, beyond: float, n: int, m: int, better: bool
 ) -> None:

@@ -297,7 +297,7 @@ def test_a_policy_with_a_mistake_is_told_as_ever(
 numbers = st.one_of(st.floats(), st.integers(-5, 10**9), st.sampled_from(["NaN", "Infinity", "-Inf", 1e300]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=st.lists(numbers, max_size=30),
     times=st.lists(st.integers(0, 2_000_000), min_size=30, max_size=30, unique=True),

@@ -356,7 +356,7 @@ _values = st.one_of(
 @example(gate={"name": "g", "histogram": 'f{v="$version"}', "max_increase": "1000%"})
 @example(gate={"name": "g", "query": "$version", "max": 10**400})
 @example(gate={"name": "g", "failures": "f", "total": "f", "emergency": {"max": "1%"}})
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(gate=st.dictionaries(_keys, _values, max_size=7))
 def test_whatever_a_gate_says_it_is_a_gate_of_the_plan_or_its_mistakes_have_places(gate: dict[str, object]) -> None:
     """The rules say first what the plan would refuse: no mistake is of the whole file, and none is a traceback."""

@@ -304,7 +304,7 @@ class World:
                 return
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=plans(), stable=st.sampled_from([STABLE, STABLE, STABLE, None]), life=lives)
 def test_no_sequence_of_events_breaks_a_promise(plan: Plan, stable: Release | None, life: list[Luck]) -> None:
     """Weights rise only after a healthy soak, unhealthy means rollback, and it ends where it may end."""
@@ -323,7 +323,7 @@ def test_no_sequence_of_events_breaks_a_promise(plan: Plan, stable: Release | No
             assert person
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plan=plans(), life=st.lists(lucks, max_size=20))
 def test_replaying_a_journal_gives_the_same_state(plan: Plan, life: list[Luck]) -> None:
     """The state folded at once, step by step, and from the written JSON is one and the same."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout import compose
@@ -100,7 +100,6 @@ values = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(canary=values, stable=values, failing=values, memory=values)
 def test_what_is_read_is_what_was_written_and_gives_the_same_verdict(
     canary: list[float], stable: list[float], failing: list[float], memory: list[float]

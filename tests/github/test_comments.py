@@ -269,7 +269,7 @@ def test_a_comment_is_never_longer_than_github_takes(
 
 
 @given(text=st.text(), times=st.integers(1, 70_000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_whatever_is_said_fits_and_keeps_its_marker(text: str, times: int) -> None:
     """A body that fits is not changed."""
     body = f"{MARKER}\n{text * min(times, 200_000 // max(len(text), 1))}"

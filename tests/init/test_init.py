@@ -105,7 +105,7 @@ def test_nothing_is_written_over_unless_it_is_forced(tmp_path: Path) -> None:
     assert (tmp_path / ROLLOUT_FILE).read_text() != "mine"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(owner=st.from_regex(r"[A-Za-z0-9._-]{1,39}", fullmatch=True), name=st.text(min_size=1, max_size=60))
 def test_whatever_a_repository_is_called_the_configuration_takes_it(
     tmp_path_factory: pytest.TempPathFactory, owner: str, name: str

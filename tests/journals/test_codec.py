@@ -102,7 +102,7 @@ results = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(gates, max_size=4, unique_by=lambda gate: gate.name).map(tuple),
     st.sampled_from(Advance),
@@ -122,7 +122,7 @@ def test_a_plan_with_gates_of_every_kind_comes_back_equal(
     assert codec.load(codec.dump(event)) == event
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(results, max_size=3).map(tuple), st.sampled_from(Verdict))
 def test_evidence_comes_back_equal_even_where_it_is_infinite(some: tuple[GateResult, ...], verdict: Verdict) -> None:
     """JSON has no infinity, and a histogram without a bound above has; the line stays JSON that anybody reads."""

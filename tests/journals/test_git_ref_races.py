@@ -47,7 +47,7 @@ def write_all(journal: Journal, name: str, count: int, done: list[str], doubtful
 
 
 @pytest.mark.parametrize("fates", [CALM, EVENTFUL], ids=["calm", "eventful"])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_in_every_interleaving_each_event_is_written_once(fates: tuple[Fate, ...], seed: int) -> None:
     """Three writers, calls in any order, answers lost, late and stale.
@@ -78,7 +78,7 @@ def test_in_every_interleaving_each_event_is_written_once(fates: tuple[Fate, ...
 
 
 @pytest.mark.parametrize("fates", [CALM, EVENTFUL], ids=["calm", "eventful"])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1), fresh=st.booleans())
 def test_in_every_interleaving_one_rollout_begins(fates: tuple[Fate, ...], seed: int, fresh: bool) -> None:
     """Three begin on the same head: never two winners; and where nothing is lost, exactly one."""
@@ -111,7 +111,7 @@ def test_in_every_interleaving_one_rollout_begins(fates: tuple[Fate, ...], seed:
 
 
 @pytest.mark.parametrize("fates", [CALM, EVENTFUL], ids=["calm", "eventful"])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32 - 1), expired=st.booleans())
 def test_in_every_interleaving_one_has_the_lease(fates: tuple[Fate, ...], seed: int, expired: bool) -> None:
     """Three want a lease that is free or has run out, while others write: never do two believe that they have it."""

@@ -170,7 +170,7 @@ def report_everything(state: State, told: tuple[Event, ...], now: datetime) -> N
     whole.encode("utf-8")
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(told=histories())
 def test_any_history_can_be_reported(told: tuple[Event, ...]) -> None:
     """Texts of every character, numbers of every size, events in every order."""
@@ -179,7 +179,7 @@ def test_any_history_can_be_reported(told: tuple[Event, ...]) -> None:
     report_everything(state, told, told[-1].at)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(policy=plans(), life=st.lists(lucks, max_size=15))
 def test_every_state_that_the_machine_reaches_can_be_reported(policy: Plan, life: list[Luck]) -> None:
     """The machine itself, with bad luck of every kind."""
@@ -190,7 +190,7 @@ def test_every_state_that_the_machine_reaches_can_be_reported(policy: Plan, life
     report_everything(world.state, tuple(world.events), world.now + timedelta(minutes=1))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(many=blocks(), value=st.floats(0, 1e9), bound=st.none() | st.floats())
 def test_any_counts_can_be_drawn(many: tuple[Block, ...], value: float, bound: float | None) -> None:
     """Of a failure gate and of a latency gate, whether it has quantiles and a bucket or not."""

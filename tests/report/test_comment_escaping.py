@@ -142,7 +142,7 @@ def harmless(body: str, page: Page) -> None:
         assert not re.search(r"[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", words)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(("rolled_back", "under_way", "failing", "promoted", "approval")),
     words=st.tuples(nasty, nasty, nasty),
