@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.engine.simulation", "tests.engine.races", "tests.github.jobs")
+pytest.register_assert_rewrite(
+    "tests.engine.simulation",
+    "tests.engine.races",
+    "tests.github.jobs",
+    "tests.journals.contract",
+    "tests.targets.contract",
+)
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
