@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from rollout.core.events import Commanded, OrderRefused, Paused, Promoted, RolledBack
+from rollout.core.plan import Weight
 from rollout.core.state import Phase, State
 from rollout.core.verdict import Verdict
 from rollout.errors import RolloutError
@@ -48,6 +49,7 @@ class Board:
         self._shown: _Shown | None = None
         self._said: set[str] = set()
         self._reinstated = False
+        self._weight: Weight | None = None
 
     def show(self, page: Page) -> None:
         """Bring everything up to date. Raises GitHubUnavailable; what was shown before stays shown."""
@@ -133,7 +135,8 @@ class Board:
             log_url=page.links.run_url,
             environment_url=page.links.environment_url,
         )
-        self._deployment.tell(status, now=page.now)
+        moved, self._weight = state.ordered != self._weight, state.ordered
+        self._deployment.tell(status, now=page.now, at_once=moved)
         if state.phase is Phase.ROLLED_BACK and state.stable is not None and not self._reinstated:
             self._deployment.reinstate(state.stable, log_url=page.links.run_url)
             self._reinstated = True

@@ -96,8 +96,8 @@ class Drive:
 
     def run(self, trigger: Start | Tick) -> int:
         """Drive what is under way, then what waits."""
-        if isinstance(trigger, Start) and not self._may_start(trigger):
-            return self._told("queued", f"{trigger.tag} starts once the release under way has ended")
+        if isinstance(trigger, Start):
+            self._enqueue(trigger)
         state = self._state()
         if isinstance(trigger, Tick) and self._is_settled(state) and not self._journal.waiting():
             return self._told("nothing", "no rollout is under way")
@@ -107,7 +107,7 @@ class Drive:
             if not self._is_settled(self._state()):
                 settled = self._go_on()
                 if settled is None:
-                    return self._told("held", "another run drives this rollout")
+                    return self._left_to_another(trigger)
                 if isinstance(settled, Wait):
                     break
             waiting = self._journal.waiting()
@@ -117,8 +117,14 @@ class Drive:
             self._journal.dequeue(waiting[0])
         return self._report(settled)
 
-    def _may_start(self, start: Start) -> bool:
-        """Put the release into the queue; whether this job may go on, as nobody else drives the service now."""
+    def _left_to_another(self, trigger: Start | Tick) -> int:
+        """Another run drives; it starts what waits once its own rollout has ended."""
+        if isinstance(trigger, Start) and trigger.tag in self._journal.waiting():
+            return self._told("queued", f"{trigger.tag} starts once the release under way has ended")
+        return self._told("held", "another run drives this rollout")
+
+    def _enqueue(self, start: Start) -> None:
+        """Put the release into the queue. Raises Refused where a newer release may not wait."""
         state = self._state()
         under_way = state is not None and not state.over and state.release.tag != start.tag
         if under_way:
@@ -132,10 +138,8 @@ class Drive:
             if policy is Supersede.REPLACE:
                 self._abort(f"release {start.tag}, which replaces it")
             self._journal.enqueue(start.tag, alone=policy is Supersede.REPLACE)
-            return True
-        if state is None or state.over or state.release.tag != start.tag:
+        elif state is None or state.over or state.release.tag != start.tag:
             self._journal.enqueue(start.tag)
-        return True
 
     def _abort(self, by: str) -> None:
         while True:

@@ -113,6 +113,10 @@ REQUIRED: Final[tuple[tuple[Missing, Callable[[], bool]], ...]] = (
         Missing(program="wrk", package="wrk", purpose="the benchmark of dropped requests"),
         _needs("wrk"),
     ),
+    (
+        Missing(program="haproxy", package="haproxy", purpose="the tests of the HAProxy example"),
+        _needs("haproxy"),
+    ),
 )
 """In the order and the words of `scripts/system-packages`."""
 

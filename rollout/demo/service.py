@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 WORDS = ("The", " release", " you", " talk", " to", " answers", " with", " eight", " words.")
-PAGE = b"<!doctype html><title>Chat</title><h1>Chat</h1><p>Say something.</p>\n"
+PAGE = b'<!doctype html><html lang="en"><title>Chat</title><h1>Chat</h1><p>Say something.</p></html>\n'
 STOP_GRACE_S = 1.0
 LARGEST_BODY = 1 << 20
 
@@ -214,6 +214,7 @@ class Chat:
             return json_answer(404, {"error": "there is nothing here"})
         await asyncio.sleep(self.behaviour.latency_s * self.dice.lognormvariate(0, 0.3))
         if self.dice.random() < self.behaviour.fail_http:
+            complain(f"{request.method} {request.path}: the connection pool is exhausted")
             return json_answer(500, {"error": "the service failed"})
         return Answer(200, "text/html; charset=utf-8", PAGE) if request.path == "/" else self._chat(request)
 
@@ -221,6 +222,7 @@ class Chat:
         failed = self.dice.random() < self.behaviour.fail_llm
         self.counts.llm["error" if failed else "ok"] += 1
         if failed:
+            complain(f"{request.method} {request.path}: the model provider did not answer")
             return json_answer(200, {"error": "the model does not answer, please try again"})
         if "text/event-stream" not in request.headers.get("accept", ""):
             return json_answer(200, {"answer": "".join(WORDS)})
@@ -235,6 +237,11 @@ def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
     except FileNotFoundError:
         return 0
+
+
+def complain(text: str) -> None:
+    """One line in the container's log, as a service writes for what went wrong."""
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} ERROR {text}", file=sys.stderr, flush=True)
 
 
 def json_answer(status: int, content: dict[str, str]) -> Answer:

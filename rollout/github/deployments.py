@@ -86,12 +86,12 @@ class DeploymentRecord:
         self._id: int | None = None
         self._said: _Said | None = None
 
-    def tell(self, status: Status, *, now: datetime) -> bool:
+    def tell(self, status: Status, *, now: datetime, at_once: bool = False) -> bool:
         """Say how the rollout stands; whether anything had to be written.
 
-        A standing that changes is said at once. Where only the words change, they are said when the last ones have
-        stood for a quarter of an hour, as every status counts against the limits of the repository. Raises
-        GitHubUnavailable and its kinds.
+        A standing that changes is said at once, and so is what the caller says is news. Where only the words change,
+        they are said when the last ones have stood for a quarter of an hour, as every status counts against the limits
+        of the repository. Raises GitHubUnavailable and its kinds.
         """
         if self._id is None:
             self._id = self._find() or self._create()
@@ -99,7 +99,7 @@ class DeploymentRecord:
         news = _Said.of(status, at=now)
         if (said := self._said) is not None:
             same = replace(said, at=now) == news
-            if same or (said.standing == news.standing and now - said.at < SELDOM):
+            if same or (said.standing == news.standing and not at_once and now - said.at < SELDOM):
                 return False
         self._post(self._id, status)
         self._said = news

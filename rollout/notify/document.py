@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Final
 
+from rollout.core.language import Language
 from rollout.notify.message import Message
 
 SCHEMA: Final = 1
@@ -18,7 +19,7 @@ def payload(message: Message) -> dict[str, object]:
         "reason": message.reason.value,
         "at": message.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "title": message.title,
-        "text": " ".join(part for part in (message.evidence, message.advice) if part),
+        "text": _sentences(message),
         "language": message.language.value,
         "service": message.service,
         "environment": message.environment,
@@ -32,3 +33,10 @@ def payload(message: Message) -> dict[str, object]:
         "evidence": message.evidence,
         "link": message.link,
     }
+
+
+def _sentences(message: Message) -> str:
+    """The evidence, which ends without a stop, and the advice, which has one."""
+    stop = {Language.EN: ".", Language.ZH: "。"}[message.language]
+    evidence = message.evidence and f"{message.evidence.rstrip(stop)}{stop}"
+    return " ".join(part for part in (evidence, message.advice) if part)

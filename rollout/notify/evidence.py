@@ -41,7 +41,12 @@ def decisive(judgement: Judgement | None) -> GateResult | None:
 
 
 def of_start(state: State, language: Language) -> str:
-    """The steps that are ahead."""
+    """The steps that are ahead; a first release has none, as there is nothing to compare it with."""
+    if state.stable is None:
+        return {
+            Language.EN: "there is no stable release yet, so this one serves everybody once its checks have passed",
+            Language.ZH: "尚无稳定版，检查通过后该版本即服务所有用户",
+        }[language]
     steps = state.plan.steps
     weights = ", ".join(f"{step.weight.percent:g}" for step in steps)
     soak = format_duration(sum((step.soak for step in steps), timedelta(0)))

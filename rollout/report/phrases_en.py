@@ -142,9 +142,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     "do.again": "To try {tag} again as it is, start the workflow with this tag; this attempt is in the log of {run}.",
     "check.failed": "**{check}** against the {version}: {detail}",
     # Folded parts.
-    "log.title": "Last {count} lines of the canary's log",
-    "shipped.title": "{count} commits since {stable}",
-    "shipped.all": "{count} commits",
+    "log.title": "Last lines of the canary's log ({count})",
+    "shipped.title": "Commits since {stable} ({count})",
+    "shipped.all": "Commits ({count})",
     "shipped.what": "Change",
     "shipped.pull": "PR",
     "shipped.author": "Author",

@@ -12,20 +12,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from rollout.core.events import Event, Interrupted, Promoted, RolledBack, Started, WeightSeen
-from rollout.core.state import State, fold
+from rollout.core.events import Interrupted, Promoted, RolledBack, Started, WeightSeen
 from rollout.demo import parts
 from rollout.demo.processes import wait_until
 from rollout.demo.run import RELEASES
-from rollout.demo.stage import NEEDED, Stage, stage, users
-from rollout.engine import LEASE
-from rollout.github.api import Repository
-from rollout.github.refs import Refs
-from rollout.journals.base import Lease
-from rollout.journals.git_ref import GitRefJournal
-from tests.action.runner import ROOT, WORKFLOW, Runner
+from rollout.demo.stage import NEEDED, stage, users
+from tests.action.runner import ROOT, Runner
+from tests.action.site import Site
 from tests.github.server import GitHubServer
 
 LACKING = [one.program for one in parts.missing() if one.program in NEEDED]
@@ -39,45 +33,6 @@ REF = "refs/rollouts/chat/demo"
 FOLLOWED_WITHIN = timedelta(seconds=20)
 
 
-class Site:
-    """A repository on the tests' GitHub whose service runs on this machine."""
-
-    def __init__(self, github: GitHubServer, runner: Runner, scenery: Stage) -> None:
-        self.github = github
-        self.runner = runner
-        repository = Repository(
-            github.repository,
-            token=SecretStr(github.token_of("ada")),  # looking on spends nothing of the workflow's requests
-            url=github.url,
-            clock=lambda: datetime.now(UTC),
-            sleep=lambda _: None,
-        )
-        self.journal = GitRefJournal(Refs(repository), ref=REF)
-        workflow = (ROOT / "examples/nginx-minimal" / WORKFLOW).read_text()
-        github.commit({"rollout.yml": scenery.config.read_text(), str(WORKFLOW): workflow}, "Add rollout")
-
-    def release(self, tag: str) -> int:
-        """Merge a pull request and tag the result; its number."""
-        number = self.github.open_pull(f"Make it {tag}")
-        self.github.tag(tag, self.github.merge_pull(number, "squash"))
-        return number
-
-    def events(self) -> tuple[Event, ...]:
-        """What is written of the latest rollout."""
-        return self.journal.read().events
-
-    def state(self) -> State:
-        state = fold(self.events())
-        assert state is not None
-        return state
-
-    def let_the_lease_expire(self) -> None:
-        """Come by when a driver that has vanished keeps nobody out any more, and leave again."""
-        journal, later = self.journal, datetime.now(UTC) + LEASE + timedelta(seconds=1)
-        assert journal.take(Lease(owner="somebody", until=later + LEASE), now=later) is None
-        journal.release("somebody")
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("act")
@@ -86,7 +41,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         users(scenery.url, number=200, rps=80),
         GitHubServer(folder) as github,
     ):
-        yield Site(github, Runner(github, folder), scenery)
+        example, config = ROOT / "examples/nginx-minimal", scenery.config.read_text()
+        yield Site(github, Runner(github, folder), example=example, config=config, ref=REF)
 
 
 def test_the_first_tag_becomes_the_stable_release(site: Site) -> None:
@@ -100,14 +56,14 @@ def test_a_run_that_dies_is_taken_over_by_the_next_and_nothing_is_done_twice(sit
     """First told to stop, as when somebody cancels it; then killed without a word."""
     number = site.release("v2")
     with site.runner.started("push", site.github.push_tag_event("v2")) as first:
-        wait_until(lambda: seen(site, "v2") >= 5, deadline_s=90, what="the first users are on v2")
+        wait_until(lambda: site.seen("v2") >= 5, deadline_s=90, what="the first users are on v2")
         program = first.program()
         assert program is not None
         os.kill(program, signal.SIGINT)
         assert first.end().outputs["outcome"] == "interrupted"
     assert any(isinstance(event, Interrupted) for event in site.events())
     with site.runner.started("schedule", site.github.schedule_event()) as second:
-        wait_until(lambda: seen(site, "v2") >= 25, deadline_s=90, what="the second run has moved on")
+        wait_until(lambda: site.seen("v2") >= 25, deadline_s=90, what="the second run has moved on")
         second.kill()
     held = site.runner.run("schedule", site.github.schedule_event())
     assert (held.code, held.outputs["outcome"]) == (0, "held")
@@ -120,14 +76,14 @@ def test_a_run_that_dies_is_taken_over_by_the_next_and_nothing_is_done_twice(sit
     assert sum(isinstance(event, Promoted) for event in events) == 1
     weights = [event.weight.percent for event in events if isinstance(event, WeightSeen)]
     assert weights == sorted(weights)
-    status = [body for body in bodies(site, number) if "kind=status" in body]
+    status = site.bodies(number, "status")
     assert len(status) == 1
 
 
 def test_a_comment_aborts_a_run_that_holds(site: Site) -> None:
     number = site.release("v3")
     with site.runner.started("push", site.github.push_tag_event("v3")) as driving:
-        wait_until(lambda: seen(site, "v3") >= 5, deadline_s=90, what="the first users are on v3")
+        wait_until(lambda: site.seen("v3") >= 5, deadline_s=90, what="the first users are on v3")
         given = datetime.now(UTC)
         order = site.runner.run("issue_comment", site.github.comment(number, "ada", "/rollout abort"))
         assert order.outputs["outcome"] == "ordered", order.text
@@ -136,17 +92,4 @@ def test_a_comment_aborts_a_run_that_holds(site: Site) -> None:
     assert ran.outputs["outcome"] == "rolled-back"
     (back,) = [event.at for event in site.events() if isinstance(event, RolledBack)]
     assert back - given < FOLLOWED_WITHIN
-    assert any("kind=rolled_back" in body for body in bodies(site, number))
-
-
-def seen(site: Site, tag: str) -> float:
-    """The highest weight that the gateway was seen to serve while this release was on trial; -1 before that."""
-    events = site.events()
-    if not any(isinstance(event, Started) and event.release.tag == tag for event in events):
-        return -1
-    return max((event.weight.percent for event in events if isinstance(event, WeightSeen)), default=-1)
-
-
-def bodies(site: Site, number: int) -> list[str]:
-    """What stands under a pull request."""
-    return [one.body for one in site.github.facts.comments.values() if one.number == number]
+    assert site.bodies(number, "rolled_back")

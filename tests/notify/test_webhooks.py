@@ -153,7 +153,7 @@ def test_any_other_host_gets_a_document_of_facts(receiver: Receiver) -> None:
     assert sent["reason"] == "rolled_back"
     assert sent["at"] == "2026-03-01T12:34:56Z"
     assert (sent["step"], sent["steps"], sent["weight"]) == (3, 7, 5)
-    assert sent["text"] == f"{MESSAGE.evidence} {MESSAGE.advice}"
+    assert sent["text"] == f"{MESSAGE.evidence}. {MESSAGE.advice}"
 
 
 def test_a_refusal_names_the_host_and_not_the_address(receiver: Receiver) -> None:

@@ -136,5 +136,5 @@ def test_the_comment_is_chinese_but_for_names() -> None:
     body = status_comment(scene("under_way", Language.ZH))
     for words in ("承接 10% 流量", "下一步", "金丝雀", "稳定版", "用评论控制", "观察进度"):
         assert words in body
-    for words in ("Next", "Gates", "healthy", "Steer", "commits since"):
+    for words in ("Next", "Gates", "healthy", "Steer", "Commits since"):
         assert words not in body
