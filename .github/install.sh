@@ -4,7 +4,14 @@
 # as they are. On a machine that is kept, the next job finds the environment ready: its name is the hash of its content.
 set -euo pipefail
 action="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-lock="$action/requirements/runtime.txt"
+case "${ROLLOUT_EXTRAS:-}" in
+    "") lock="$action/requirements/runtime.txt" ;;
+    kubernetes) lock="$action/requirements/kubernetes.txt" ;;
+    *)
+        echo "::error title=rollout::the input extras is empty or kubernetes" >&2
+        exit 2
+        ;;
+esac
 
 content() {
     cat "$lock" "${BASH_SOURCE[0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import assert_never
 from rollout.checks import Check, run_checks
 from rollout.config import Configuration
 from rollout.core.events import CheckResult
+from rollout.core.plan import Plan
+from rollout.core.waves import in_one
+from rollout.errors import ConfigurationError
 from rollout.evidence import files
 from rollout.evidence.values import Evidence
 from rollout.journals.file import FileJournal
@@ -18,10 +22,14 @@ from rollout.metrics.access_log import AccessLogSource
 from rollout.metrics.base import Source
 from rollout.metrics.prometheus import PrometheusSource
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.targets.argo.settings import ArgoSettings
 from rollout.targets.base import Target
+from rollout.targets.command.settings import CommandSettings
+from rollout.targets.kubernetes.settings import KubernetesSettings
 from rollout.targets.nginx import tokens
 from rollout.targets.nginx.settings import NginxSettings
 from rollout.targets.nginx.target import NginxTarget
+from rollout.targets.waves import Wave, WaveTarget
 
 
 def target_of(configuration: Configuration, env: Mapping[str, str], *, clock: Callable[[], datetime]) -> Target:
@@ -30,6 +38,10 @@ def target_of(configuration: Configuration, env: Mapping[str, str], *, clock: Ca
     match settings:
         case NginxSettings():
             return _nginx(configuration, settings, env, clock)
+        case KubernetesSettings() | ArgoSettings():
+            return _clusters(configuration, settings, env, clock)
+        case CommandSettings():
+            return _command(configuration, settings, env)
         case _:
             assert_never(settings)
 
@@ -52,7 +64,10 @@ def tester_token(
                 key, service=service, version=version, expires=expires, today=clock().astimezone().date()
             )
         case _:
-            assert_never(settings)
+            raise ConfigurationError(
+                f"the target {configuration.target_name} knows no testers' tokens",
+                hint="its own gateway says how a tester reaches a version",
+            )
 
 
 def _nginx(
@@ -69,6 +84,90 @@ def _nginx(
     )
 
 
+def _clusters(
+    configuration: Configuration,
+    settings: KubernetesSettings | ArgoSettings,
+    env: Mapping[str, str],
+    clock: Callable[[], datetime],
+) -> Target:
+    """One cluster, or several one after the other."""
+    waves = configuration.waves
+    if not waves:
+        return _cluster(configuration, settings, configuration.plan, env, clock)
+    return WaveTarget(
+        tuple(
+            Wave(
+                name=wave.name,
+                target=_cluster(
+                    configuration,
+                    settings.model_copy(
+                        update={
+                            "context": wave.context or settings.context,
+                            "kubeconfig": wave.kubeconfig or settings.kubeconfig,
+                        }
+                    ),
+                    in_one(configuration.plan, at, len(waves)),
+                    env,
+                    clock,
+                ),
+            )
+            for at, wave in enumerate(waves)
+        )
+    )
+
+
+def _cluster(
+    configuration: Configuration,
+    settings: KubernetesSettings | ArgoSettings,
+    plan: Plan,
+    env: Mapping[str, str],
+    clock: Callable[[], datetime],
+) -> Target:
+    match settings:
+        case KubernetesSettings():
+            from rollout.targets.kubernetes.target import KubernetesTarget  # noqa: PLC0415 - brings its client
+
+            return KubernetesTarget(
+                settings=settings,
+                service=plan.service,
+                environment=plan.environment,
+                image=configuration.image,
+                env=env,
+                clock=clock,
+                sleep=time.sleep,
+            )
+        case ArgoSettings():
+            from rollout.targets.argo.components import argo_target  # noqa: PLC0415 - brings the client of Kubernetes
+            from rollout.targets.kubernetes.client import Login, connect  # noqa: PLC0415 - see above
+
+            login = Login(kubeconfig=settings.kubeconfig, context=settings.context, in_cluster=settings.in_cluster)
+            return argo_target(
+                settings=settings,
+                cluster=connect(login, env=env),
+                image=configuration.image,
+                weights=tuple(step.weight for step in plan.steps),
+                env=env,
+                sleep=time.sleep,
+                monotonic=time.monotonic,
+            )
+        case _:
+            assert_never(settings)
+
+
+def _command(configuration: Configuration, settings: CommandSettings, env: Mapping[str, str]) -> Target:
+    from rollout.targets.command.target import CommandTarget  # noqa: PLC0415 - only this target pays for it
+
+    plan = configuration.plan
+    directory = configuration.path.parent / (settings.directory or "")
+    return CommandTarget(
+        settings=settings.model_copy(update={"directory": directory}),
+        service=plan.service,
+        environment=plan.environment,
+        image=configuration.image,
+        env=env,
+    )
+
+
 def source_of(configuration: Configuration) -> Source:
     """The source of metrics that the configuration names."""
     settings, plan = configuration.metrics, configuration.plan
@@ -76,6 +175,7 @@ def source_of(configuration: Configuration) -> Source:
         case PrometheusSettings():
             return PrometheusSource(settings)
         case AccessLogSettings():
+            assert isinstance(configuration.target, NginxSettings)  # the rules ask for it
             log = configuration.target.access_log_path(service=plan.service)
             return AccessLogSource(settings, service=plan.service, path=log)
         case _:

@@ -55,6 +55,11 @@ INPUTS: Final = (
         "of rollout.yml.",
     ),
     Input(
+        name="extras",
+        variable="ROLLOUT_EXTRAS",
+        description="`kubernetes` where the target is kubernetes or argo: their client is installed as well.",
+    ),
+    Input(
         name="python",
         variable="ROLLOUT_PYTHON",
         description="The Python (3.11 or newer) to run with. Left out, the machine's own, and where it has none, one "

@@ -6,6 +6,7 @@ Only what one value can say about itself is checked here; what several must agre
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictInt
@@ -28,6 +29,9 @@ from rollout.core.plan import Advance, OnBlind, OnDrift
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
 from rollout.notify.settings import Channel
 from rollout.settings import Duration, Percent
+from rollout.targets.argo.settings import ArgoSettings
+from rollout.targets.command.settings import CommandSettings
+from rollout.targets.kubernetes.settings import KubernetesSettings
 from rollout.targets.nginx.settings import NginxSettings
 
 _ONE: Final[dict[str, JsonValue]] = {"minProperties": 1, "maxProperties": 1}
@@ -40,6 +44,15 @@ class TargetSection(Section):
 
     nginx: Annotated[NginxSettings | None, BeforeValidator(set_even_if_empty)] = Field(
         default=None, description="One machine with nginx and a container engine."
+    )
+    kubernetes: KubernetesSettings | None = Field(
+        default=None, description="A Deployment in a cluster, behind a route of the Gateway API or an Ingress."
+    )
+    argo: ArgoSettings | None = Field(
+        default=None, description="A Rollout of Argo Rollouts, whose controller splits the traffic."
+    )
+    command: CommandSettings | None = Field(
+        default=None, description="Any platform, through programs of your own; each is run without a shell."
     )
 
 
@@ -92,6 +105,16 @@ class InstancesSection(Section):
     )
 
 
+class WaveSection(Section):
+    """One cluster of several that are released one after the other."""
+
+    name: Name = Field(description="What it is called in reports.", examples=["eu"])
+    context: str | None = Field(
+        default=None, min_length=1, description="The kubeconfig's context. Left out: that of the target."
+    )
+    kubeconfig: Path | None = Field(default=None, description="The kubeconfig. Left out: that of the target.")
+
+
 class File(Section):
     """How one service is released: the keys of rollout.yml."""
 
@@ -108,6 +131,11 @@ class File(Section):
         examples=["ghcr.io/example/lobechat"],
     )
     target: TargetSection = Field(description="Where the service runs and how its traffic is split: one target.")
+    waves: tuple[WaveSection, ...] = Field(
+        default=(),
+        description="Several clusters one after the other, for the targets kubernetes and argo: the steps are gone "
+        "through in the first one, then in the second, and so on. Weights and verdicts are those of all together.",
+    )
     metrics: MetricsSection = Field(description="Where the metrics come from: one source.")
     steps: tuple[StepSection, ...] = Field(
         default=(), description="The weights in order. Left out, the steps of the built-in policy."

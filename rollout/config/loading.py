@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 from pydantic import ValidationError
 
 from rollout.checks import Check
 from rollout.config import rules
 from rollout.config.document import LARGEST, Document, Mistake, read
-from rollout.config.file import File
+from rollout.config.file import File, WaveSection
 from rollout.config.github import GitHubSection
 from rollout.config.planning import Unfit, plan_of
 from rollout.config.reduced import policy_alone
@@ -24,10 +24,20 @@ from rollout.core.plan import Plan
 from rollout.errors import ConfigurationError
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
 from rollout.notify.settings import ChannelSettings
+from rollout.targets.argo.settings import ArgoSettings
+from rollout.targets.command.settings import CommandSettings
+from rollout.targets.kubernetes.settings import KubernetesSettings
 from rollout.targets.nginx.settings import NginxSettings
 
-TargetSettings = NginxSettings
+TargetSettings = NginxSettings | KubernetesSettings | ArgoSettings | CommandSettings
 MetricsSettings = PrometheusSettings | AccessLogSettings
+TARGETS: Final[Mapping[str, type[TargetSettings]]] = {
+    "nginx": NginxSettings,
+    "kubernetes": KubernetesSettings,
+    "argo": ArgoSettings,
+    "command": CommandSettings,
+}
+"""Each target by its key under `target`."""
 
 MOST_SHOWN = 100
 """Mistakes; who has more has given another file."""
@@ -45,14 +55,16 @@ class Configuration:
     metrics: MetricsSettings
     checks: tuple[Check, ...] = ()
     notify: tuple[ChannelSettings, ...] = ()
+    waves: tuple[WaveSection, ...] = ()
+    """Clusters in their order; empty where there is one place."""
     supersede: Supersede = Supersede.QUEUE
     github: GitHubSection = field(default_factory=GitHubSection)
     language: Language = Language.EN
 
     @property
-    def target_name(self) -> Literal["nginx"]:
+    def target_name(self) -> str:
         """The key under `target` that names the adapter."""
-        return "nginx"
+        return next(name for name, kind in TARGETS.items() if isinstance(self.target, kind))
 
     @property
     def metrics_name(self) -> Literal["prometheus", "access_log"]:
@@ -160,7 +172,9 @@ def _line(text: str) -> str:
 
 
 def _configuration(file: File, document: Document, path: Path) -> Configuration:
-    target = file.target.nginx
+    target: TargetSettings | None = next(
+        (found for name in TARGETS if (found := getattr(file.target, name)) is not None), None
+    )
     metrics = file.metrics.prometheus or file.metrics.access_log
     assert target is not None  # the rules ask for one of each
     assert metrics is not None
@@ -176,6 +190,7 @@ def _configuration(file: File, document: Document, path: Path) -> Configuration:
         metrics=metrics,
         checks=file.checks,
         notify=file.notify,
+        waves=file.waves,
         supersede=file.supersede,
         github=file.github,
         language=file.language,

@@ -13,6 +13,7 @@ from rollout.config.file import File, StepSection
 from rollout.config.gates import EmergencySection, FailureSection, GateSection, LatencySection, QuerySection
 from rollout.core.gates import Emergency, FailureGate, Gate, LatencyGate, QueryGate
 from rollout.core.plan import Advance, InstancesRule, Plan, Step
+from rollout.core.waves import in_waves
 
 
 class Unfit(Exception):
@@ -29,7 +30,7 @@ def plan_of(file: File) -> Plan:
     steps = tuple(_step(step, at) for at, step in enumerate(file.steps)) or policy.STEPS
     gates = tuple(_gate(gate, at) for at, gate in enumerate(file.gates)) or _built_in_gates(file)
     try:
-        return Plan(
+        plan = Plan(
             service=file.service,
             environment=file.environment,
             steps=policy.with_shortest_soaks(steps) if file.advance is Advance.EVIDENCE else steps,
@@ -50,6 +51,10 @@ def plan_of(file: File) -> Plan:
         )
     except ValueError as wrong:
         raise Unfit((), str(wrong)) from None
+    try:
+        return in_waves(plan, max(len(file.waves), 1))
+    except ValueError as wrong:
+        raise Unfit(("waves",), str(wrong)) from None
 
 
 def _step(step: StepSection, at: int) -> Step:

@@ -22,6 +22,8 @@ def check(content: dict[str, object]) -> Iterator[Broken]:
     """Every rule that does not hold."""
     yield from _one_of(content, "target", tuple(TargetSection.model_fields))
     yield from _one_of(content, "metrics", tuple(MetricsSection.model_fields))
+    yield from _log_of_nginx(content)
+    yield from _waves(content)
     yield from _weights(content)
     yield from _not_empty(content)
     yield from _min_soaks(content)
@@ -43,6 +45,29 @@ def _one_of(content: dict[str, object], section: str, known: tuple[str, ...]) ->
         yield Broken(loc=(section,), message=f"no {section} is named", hint=f"known: {names}")
     for extra in named[1:]:
         yield Broken(loc=(section, extra), message=f"{named[0]} is already the {section}", hint="keep one of them")
+
+
+def _log_of_nginx(content: dict[str, object]) -> Iterator[Broken]:
+    target, metrics = content.get("target"), content.get("metrics")
+    if isinstance(target, dict) and isinstance(metrics, dict) and "access_log" in metrics and "nginx" not in target:
+        yield Broken(
+            loc=("metrics", "access_log"),
+            message="only the nginx target writes an access log that can be read",
+            hint='name a Prometheus: prometheus: { url: "http://prometheus.internal:9090" }',
+        )
+
+
+def _waves(content: dict[str, object]) -> Iterator[Broken]:
+    target = content.get("target")
+    if not content.get("waves") or not isinstance(target, dict):
+        return
+    if not {"kubernetes", "argo"} & set(target):
+        yield Broken(
+            loc=("waves",),
+            message="waves are clusters, and this target has none",
+            hint="leave them out, or release to `kubernetes` or `argo`",
+        )
+    yield from _names(content, "waves", "wave")
 
 
 def _weights(content: dict[str, object]) -> Iterator[Broken]:

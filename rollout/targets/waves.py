@@ -6,16 +6,15 @@ everything everywhere. It knows no adapter: every place is a target of its own, 
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from rollout.core.finding import Finding
-from rollout.core.plan import NOTHING, Plan, Weight
+from rollout.core.plan import Weight
 from rollout.core.release import Release
+from rollout.core.waves import weight_in
 from rollout.errors import TargetBusy, TargetFailed
 from rollout.targets.base import Health, Instance, Seen, Target
 
@@ -30,46 +29,15 @@ class Wave:
     target: Target
 
 
-def in_waves(plan: Plan, waves: int) -> Plan:
-    """The plan whose steps each wave goes through, one wave after the other: weights are those of the whole.
-
-    Raises ValueError where steps lie so close together that the whole cannot tell them apart.
-    """
-    if waves == 1:
-        return plan
-    steps = [
-        replace(step, weight=_whole(step.weight, wave, waves))
-        for wave in range(waves)
-        for step in plan.steps
-        if wave == 0 or step.weight > NOTHING
-    ]
-    if any(later.weight <= earlier.weight for earlier, later in itertools.pairwise(steps)):
-        raise ValueError(f"with {waves} waves, weights must lie {waves / 10:g} apart at least")
-    return replace(plan, steps=tuple(steps))
-
-
-def _whole(weight: Weight, wave: int, waves: int) -> Weight:
-    """The mean over all waves while this one has that weight, those before it have everything and those after nothing.
-
-    A wave that has any has at least a tenth of a percent of the whole.
-    """
-    before = 100 * wave / waves
-    least = math.floor(before * 10 + 1) / 10 if weight > NOTHING else 0.0
-    return Weight(max(round(before + weight.percent / waves, 1), least))
-
-
-def weight_in(whole: Weight, wave: int, waves: int) -> Weight:
-    """What one wave gets while the whole has that weight."""
-    return Weight(round(min(100.0, max(0.0, whole.percent * waves - 100 * wave)), 1))
-
-
 class WaveTarget:
     """The places in their order. Each is deployed at the start, so that what cannot start is known before any user."""
 
-    def __init__(self, waves: tuple[Wave, ...]) -> None:
+    def __init__(self, waves: tuple[Wave, ...], *, share: Callable[[Weight, int, int], Weight] = weight_in) -> None:
+        """`share` says which weight a place has, of so many, when the whole has one: one after the other by default."""
         if not waves:
             raise ValueError("a target has one wave at least")
         self._waves = waves
+        self._share = share
 
     def resolve(self, tag: str) -> Release:
         """The release, which must be the same image wherever it is pulled. Raises TargetFailed."""
@@ -109,7 +77,7 @@ class WaveTarget:
     def move(self, weight: Weight) -> None:
         """Down first, then up: at no moment is more of the whole on the canary than before and after."""
         changes = [
-            (wave, weight_in(weight, at, len(self._waves)), wave.target.look().weight)
+            (wave, self._share(weight, at, len(self._waves)), wave.target.look().weight)
             for at, wave in enumerate(self._waves)
         ]
         down = [(wave, share) for wave, share, now in reversed(changes) if now is None or share < now]

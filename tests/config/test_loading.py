@@ -13,6 +13,7 @@ from rollout.core.gates import Emergency, FailureGate, LatencyGate, QueryGate
 from rollout.core.plan import OnBlind, OnDrift
 from rollout.errors import ConfigurationError
 from rollout.metrics.settings import AccessLogSettings, PrometheusSettings
+from rollout.targets.nginx.settings import NginxSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -152,6 +153,7 @@ steps:
 def test_words_that_old_yaml_takes_for_booleans_are_text() -> None:
     """`njs: off` is the word off."""
     made = read(MINIMAL.replace("    container", "    njs: off\n    container"))
+    assert isinstance(made.target, NginxSettings)
     assert made.target.njs == "off"
 
 

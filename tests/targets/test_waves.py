@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.core.plan import EVERYTHING, NOTHING, Weight
+from rollout.core.waves import in_waves, weight_in
 from rollout.errors import TargetBusy, TargetFailed
 from rollout.targets.base import Health
-from rollout.targets.waves import Wave, WaveTarget, in_waves, weight_in
+from rollout.targets.waves import Wave, WaveTarget
 from tests.engine.simulation import Life, SimulatedTarget, World, plan_of, release_of
 
 
