@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench gates lock upgrade clean system runtime dev
+.PHONY: help demo test lint unit bench gates races lock upgrade clean system runtime dev
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ bench: dev ## Measure, and write benchmarks/README.md
 
 gates: dev ## Compare the judgement with the rules of others, and write benchmarks/gates (an hour and a half)
 	$(BIN)/python -m benchmarks.gates $(ARGS)
+
+races: dev ## Race several processes at one rollout, a thousand orders of steps each (three minutes)
+	$(BIN)/python -m tests.engine.races $(or $(ARGS),1000)
 
 lock: dev ## Write requirements/*.txt anew after a change of pyproject.toml
 	scripts/lock
