@@ -178,6 +178,8 @@ def main() -> None:
                     action = world.forward(int(blue), int(green))
                     world.balancer.modify_rule(RuleArn=world.rule, Actions=[action])
                     print(json.dumps("turned"), flush=True)
+                case _:
+                    raise ValueError(line)
     finally:
         enough.set()
         thread.join()

@@ -106,8 +106,8 @@ class TargetContract:
     """The suite. A subclass gives the fixture `harness`."""
 
     keeps_the_canary: ClassVar[bool] = True
-    """Whether a promotion makes the canary's own processes the stable ones, and a rollback after it the other way round.
-    Where an engine replaces the stable ones instead, the canary is gone after either."""
+    """Whether a promotion makes the canary's own processes the stable ones, and a rollback after it the other way
+    round. Where an engine replaces the stable ones instead, the canary is gone after either."""
 
     percents: ClassVar[tuple[float, ...]] = (0, 0.1, 1, 5, 12.3, 50, 99.9, 100, 1, 0)
     """Weights up and down, to the finest grain that the gateway can have."""

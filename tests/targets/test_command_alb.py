@@ -66,7 +66,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("missing: uv, which makes the environment of this test")
     made = tmp_path_factory.mktemp("alb") / "env"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, made], check=True)
-    wanted = [uv, "pip", "install", "--quiet", "--python", made / "bin" / "python"]
+    wanted: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", made / "bin" / "python"]
     done = subprocess.run([*wanted, "-r", HERE / "alb-requirements.txt"], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"boto3 and moto cannot be installed: {done.stderr.strip().splitlines()[-1]}")
@@ -77,7 +77,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def amazon(python: Path) -> Iterator[Amazon]:
     """A load balancer with v1 behind it."""
     env = {**CREDENTIALS, "PATH": "/usr/bin:/bin"}
-    argv = [python, "-I", HERE / "alb_world.py"]
+    argv: list[str | Path] = [python, "-I", HERE / "alb_world.py"]
     process = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdin is not None

@@ -152,6 +152,25 @@ def harness(world: World) -> KubernetesHarness:
     return KubernetesHarness(world, "", pytest.MonkeyPatch())
 
 
+def test_the_canary_carries_everybody_while_the_stable_pods_are_replaced(world: World) -> None:
+    """A Deployment that ends all of its pods before it starts new ones drops nobody, forth and back."""
+
+    def at_once(item: dict[str, Any]) -> None:
+        item["spec"]["strategy"] = {"type": "Recreate"}
+
+    world.cluster.change("deployments", "chat", at_once, by="kubectl-edit", namespace=NAMESPACE)
+    world.cluster.pods_ready_after(0.2)
+    target = world.target()
+    target.deploy(world.made_up("v2"), rollout="r2")
+    with crowd(harness(world)) as users:
+        target.promote()
+        target.retire()
+        target.roll_back(rollout="r2")
+        target.retire()
+    assert users.all_served()
+    assert asked(world) == {"v1"}
+
+
 @pytest.mark.parametrize("at", range(1, 34, 4))
 def test_a_promotion_that_was_killed_anywhere_can_be_aborted(world: World, at: int) -> None:
     """Everybody is served all the while, and the stable Deployment is the old one again."""

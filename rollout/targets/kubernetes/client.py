@@ -258,13 +258,12 @@ def connect(login: Login, *, env: Mapping[str, str]) -> Cluster:
     TargetFailed where the login cannot be read.
     """
     try:
+        from kubernetes import client, config  # noqa: PLC0415  (half a second, and only for these targets)
         from kubernetes.config.incluster_config import (  # noqa: PLC0415
             SERVICE_CERT_FILENAME,
             SERVICE_TOKEN_FILENAME,
             InClusterConfigLoader,
         )
-
-        from kubernetes import client, config  # noqa: PLC0415  (half a second, and only for these targets)
     except ImportError:
         raise MissingProgram(
             "this target needs the Kubernetes client, which is not installed",
