@@ -279,6 +279,7 @@ def observe(ports: Ports, state: State) -> tuple[Seen, Observation, Evidence | N
         weight=seen.weight,
         problem=seen.problem,
         canary_dead=canary is not None and canary.health is Health.DEAD,
+        canary_reason=canary.reason if canary is not None else "",
         canary_digest=canary.release.digest if canary is not None else None,
         canary_restarts=canary.restarts if canary is not None else 0,
         canary_instances=(canary.ready, canary.wanted) if canary is not None else (1, 1),

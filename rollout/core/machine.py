@@ -47,6 +47,8 @@ class Observation:
     """Why the weight is None."""
     canary_dead: bool = False
     """The canary was started and no longer runs."""
+    canary_reason: str = ""
+    """What is wrong with its processes, where the target knows."""
     canary_digest: str | None = None
     """The image the canary runs; None where there is no canary."""
     canary_restarts: int = 0
@@ -144,7 +146,8 @@ def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
     if too_many(state, seen.canary_restarts):
         return _back(Cause.RESTARTED, found.sentence, _noted(state, seen, now, always=True))
     if seen.canary_dead:
-        return _back(Cause.CANARY_DIED, "the canary was started and no longer runs", _noted(state, seen, now))
+        why = f": {seen.canary_reason}" if seen.canary_reason else ""
+        return _back(Cause.CANARY_DIED, f"the canary was started and no longer runs{why}", _noted(state, seen, now))
     if seen.weight is not None and seen.canary_digest is None:
         return _back(Cause.CANARY_DIED, "the canary is gone", _noted(state, seen, now))
     if seen.canary_digest is not None and seen.canary_digest != state.release.digest:

@@ -171,6 +171,7 @@ PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     (r"(?P<n>\d+) of (?P<m>\d+) checks failed: (?P<rest>.*)", "{m} 项检查中 {n} 项未通过：{rest}"),
     (r"(?P<rest>no metrics for .*): (?P<rest2>.*)", "{rest}：{rest2}"),
     (r"no metrics for (?P<span>\d+ s) with users on the canary", "用户使用金丝雀期间 {span}没有指标"),
+    ("the canary was started and no longer runs: (?P<name>.*)", "金丝雀启动后已不再运行：{name}"),
     ("the canary was started and no longer runs", "金丝雀启动后已不再运行"),
     ("the canary is gone", "金丝雀已不存在"),
     ("the canary died before it was promoted", "金丝雀在全量发布前退出"),

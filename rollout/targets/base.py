@@ -36,6 +36,8 @@ class Instance:
     """Where it answers without the gateway, such as `http://127.0.0.1:21001`."""
     restarts: int = 0
     """How often its processes were restarted since it was deployed; 0 where that cannot be had now."""
+    reason: str = ""
+    """What is wrong with its processes, in a sentence, where the target knows: `OOMKilled`, an image not found."""
     ready: int = 1
     """How many of its instances answer."""
     wanted: int = 1

@@ -143,6 +143,7 @@ def _together(instances: list[Instance | None]) -> Instance | None:
         health=min((one.health for one in there), key=_WORST.index),
         url=there[0].url,
         restarts=sum(one.restarts for one in there),
+        reason=next((one.reason for one in there if one.reason), ""),
         ready=sum(one.ready for one in there),
         wanted=sum(one.wanted for one in there),
     )

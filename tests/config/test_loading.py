@@ -118,7 +118,7 @@ def test_the_name_of_the_service_cannot_leave_its_selector() -> None:
 def test_the_examples_load(path: Path) -> None:
     """The files that users copy are right."""
     made = load(path, env=dict.fromkeys(("SLACK_WEBHOOK", "PAGER_WEBHOOK"), "https://hooks.example.com/x"))
-    assert made.target_name == "nginx"
+    assert made.target_name in path.read_text()
     assert made.plan.steps[-1].weight.percent == 100
 
 

@@ -117,6 +117,8 @@ class Platform:
                     self.roles, self.permille = said["roles"], said["permille"]
                 case "remove":
                     self.slots.pop(said["rollout"]).stop()
+                case _:
+                    raise ValueError(said["do"])
         return self.told()
 
     def told(self) -> dict[str, Any]:

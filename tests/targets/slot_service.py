@@ -107,6 +107,8 @@ def main() -> None:
             log = slots / f"{slot}.log"
             if log.exists():
                 print("\n".join(log.read_text().splitlines()[-int(lines) :]))
+        case _:
+            sys.exit(f"not understood: {sys.argv[1:]}")
 
 
 if __name__ == "__main__":

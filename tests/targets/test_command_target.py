@@ -54,14 +54,14 @@ def release(tag: str) -> Release:
     return Release(tag=tag, image="registry.example.com/chat", digest=f"sha256:{tag[-1] * 64}")
 
 
-def version(tag: str, rollout: str, **more: object) -> dict[str, object]:
+def version(tag: str, rollout: str, **more: object) -> dict[str, Any]:
     """A release that runs, as a program tells it."""
     one = release(tag)
     said = {"tag": tag, "image": one.image, "digest": one.digest, "commit": ""}
     return {"release": said, "rollout": rollout, "url": "http://127.0.0.1:9", "health": "ready", **more}
 
 
-def kept(tag: str, rollout: str) -> dict[str, object]:
+def kept(tag: str, rollout: str) -> dict[str, Any]:
     """A release in reserve."""
     one = version(tag, rollout)
     return {"release": one["release"], "rollout": rollout}
@@ -251,6 +251,22 @@ def test_with_a_status_program_the_weight_alone_is_asked_of_get_weight(tmp_path:
     assert seen.problem == "connection refused"
     assert seen.canary is not None
     assert seen.canary.release == release("v2")
+
+
+def test_reasons_and_problems_are_one_line_and_without_secrets(desk: Desk) -> None:
+    """They end in comments; what a release is called is left as it is, even where a variable holds the same."""
+    desk.sees(5, canary=version("v2", "r2", health="dead", reason=f"OOMKilled\nnear {SECRET}"))
+    canary = desk.target.look().canary
+    assert canary is not None
+    assert canary.reason == "OOMKilled near ***"
+    image = f"{SECRET}.example.com/chat"
+    said = {**CANARY, "release": {**CANARY["release"], "image": image}}
+    told = {"rollout": "r2", "stable": None, "canary": said, "reserve": None}
+    desk.says("get_weight", {**told, "weight": None, "problem": f"token\t{SECRET}"})
+    seen = desk.target.look()
+    assert seen.problem == "token ***"
+    assert seen.canary is not None
+    assert seen.canary.release.image == image
 
 
 # What is ordered.

@@ -128,6 +128,9 @@ def _canary(reading: _Reading, version: str) -> Instance | None:
     return Instance(
         release=release,
         health=_health(pods, aborted=aborted),
+        reason=f"Argo Rollouts has aborted the canary: {standing.trouble or 'it gives no reason'}"
+        if aborted
+        else next(map(str, pods.troubles), ""),
         url=reading.addresses[1],
         restarts=pods.restarts,
         ready=pods.ready,

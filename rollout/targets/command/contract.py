@@ -167,6 +167,7 @@ class VersionSaid(_Said):
     health: Annotated[Health, Field(strict=False)] = Field(
         description="`ready`, `unready` (it runs and does not answer yet) or `dead` (it no longer runs)."
     )
+    reason: str = Field("", max_length=1000, description="What is wrong with its processes, in a sentence, if known.")
     restarts: int = Field(0, ge=0, description="How often its processes were restarted since it was deployed.")
     wanted: int = Field(1, ge=0, description="How many instances should answer.")
     ready: int | None = Field(None, ge=0, description="How many answer. Left out: all where it is ready, else none.")
@@ -178,6 +179,7 @@ class VersionSaid(_Said):
             release=self.release.release(),
             health=self.health,
             url=self.url,
+            reason=self.reason,
             restarts=self.restarts,
             ready=answering if self.ready is None else self.ready,
             wanted=self.wanted,

@@ -34,6 +34,7 @@ from rollout.targets.command.contract import (
     SetWeightOrder,
     Sighting,
     StatusOrder,
+    VersionSaid,
     WeightSaid,
     first_mistake,
 )
@@ -102,10 +103,20 @@ class Platform:
         return programs.environment(self.env, self.settings.env)
 
     def _roles(self) -> RolesSaid:
-        return self._told(StatusOrder(), RolesSaid)
+        said = self._told(StatusOrder(), RolesSaid)
+        return said.model_copy(update=self._reasons(said))
 
     def _weight(self) -> WeightSaid:
-        return self._told(GetWeightOrder(), WeightSaid)
+        said = self._told(GetWeightOrder(), WeightSaid)
+        return said.model_copy(update={"problem": self._line(said.problem), **self._reasons(said)})
+
+    def _reasons(self, said: RolesSaid | WeightSaid) -> dict[str, VersionSaid]:
+        """The versions with their reasons fit to be told. Nothing else is masked: a region may stand in an image."""
+        return {
+            role: version.model_copy(update={"reason": self._line(version.reason)})
+            for role, version in (("stable", said.stable), ("canary", said.canary))
+            if version is not None
+        }
 
     def _told(self, order: Order, model: type[Answer]) -> Answer:
         ended = self._run(order, whole=True)

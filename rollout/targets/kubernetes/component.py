@@ -171,9 +171,11 @@ class Component:
         return tuple(pod for pod in found if "deletionTimestamp" not in pod["metadata"])
 
     def _instance(self, deployment: Json, release: Release, service: str | None, pods: tuple[Json, ...]) -> Instance:
+        troubles = workload.troubles(pods)
         return Instance(
             release=release,
-            health=workload.health(deployment, workload.troubles(pods)),
+            health=workload.health(deployment, troubles),
+            reason=str(troubles[0]) if troubles else "",
             url=f"http://{service or deployment['metadata']['name']}.{self.namespace}.svc",
             restarts=workload.restarts(pods),
             ready=workload.ready(deployment),

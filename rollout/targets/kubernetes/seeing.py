@@ -91,6 +91,7 @@ def _one(instances: list[Instance]) -> Instance | None:
         health=min((each.health for each in instances), key=_FROM_WORST.index),
         url=instances[0].url,
         restarts=sum(each.restarts for each in instances),
+        reason=next((each.reason for each in instances if each.reason), ""),
         ready=sum(each.ready for each in instances),
         wanted=sum(each.wanted for each in instances),
     )
