@@ -218,7 +218,8 @@ def test_targets_and_sources_are_known_by_name() -> None:
     assert "metrics.graphite: unknown source\n  known: prometheus, access_log" in complaint(
         HEAD + "metrics: { graphite: {} }\n"
     )
-    assert "target.kubernetes: not supported by this version yet" in complaint(HEAD + "  kubernetes: {}\n" + METRICS)
+    two = HEAD + "  kubernetes: { deployment: chat, service: chat, route: chat }\n" + METRICS
+    assert "target.kubernetes: nginx is already the target" in complaint(two)
     both = complaint(HEAD + "metrics:\n  access_log:\n  prometheus: { url: 'http://x' }\n")
     assert "metrics.prometheus: access_log is already the metrics" in both
     assert "metrics: no metrics is named" in complaint(HEAD + "metrics: {}\n")
@@ -433,3 +434,22 @@ def test_the_rules_of_the_plan_are_all_located(weights: list[float]) -> None:
         assert all(re.match(r"rollout\.yml:\d+:15: steps\[\d\]\.weight: ", line) for line in said.splitlines()[::2]), (
             said
         )
+
+
+def test_waves_are_clusters_that_a_target_must_have() -> None:
+    assert "waves: waves are clusters, and this target has none" in added("waves: [{ name: eu }, { name: us }]\n")
+    cluster = (
+        HEAD.partition("target:")[0] + "target: { kubernetes: { deployment: chat, service: chat, route: chat } }\n"
+    )
+    twice = complaint(cluster + METRICS + "waves: [{ name: eu }, { name: eu }]\n")
+    assert "waves[1].name: another wave has this name" in twice
+    close = "steps: [{ weight: 1, soak: 5m }, { weight: 1.1, soak: 5m }, { weight: 100, soak: 5m }]\n"
+    said = complaint(cluster + METRICS + close + "waves: [{ name: eu }, { name: us }]\n")
+    assert "with 2 waves, weights must lie 0.2 apart" in said
+
+
+def test_the_access_log_is_that_of_the_nginx_target() -> None:
+    cluster = (
+        HEAD.partition("target:")[0] + "target: { kubernetes: { deployment: chat, service: chat, route: chat } }\n"
+    )
+    assert "only the nginx target writes an access log" in complaint(cluster + "metrics: { access_log: {} }\n")
