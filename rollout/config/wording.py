@@ -17,9 +17,6 @@ from rollout.config import schema as schemas
 from rollout.config.document import Document, Loc, Mistake
 from rollout.config.variables import Expanded
 
-LATER: Final = {"target": frozenset({"kubernetes", "argo", "command"})}
-"""Words that the documentation of later versions knows, by section."""
-
 _SECTIONS: Final = {"target": "target", "metrics": "source"}
 
 _WORDS: Final = {
@@ -102,9 +99,7 @@ def _unknown(loc: Loc, *, document: Document, content: object, root: schemas.Sch
     above = _part(root, tuple(parents), content) or {}
     known = list(above.get("properties", {}))
     section = str(loc[0])
-    if key in LATER.get(section, ()):
-        message, hint = "not supported by this version yet", f"known: {', '.join(known)}"
-    elif section == "gates" and len(loc) == 3 and (owners := gates.owners(str(key))):
+    if section == "gates" and len(loc) == 3 and (owners := gates.owners(str(key))):
         with_ = " or ".join(kind.words for kind in owners)
         message, hint = f"`{key}` belongs to a gate with {with_}", f"leave it out; this kind knows {', '.join(known)}"
     else:
