@@ -25,7 +25,8 @@ def findings_of(configuration: Configuration, target: Target, source: Source) ->
     yield Finding(
         subject="configuration",
         severity=Severity.OK,
-        message=f"{configuration.path}: {len(configuration.plan.steps)} steps, {len(configuration.plan.gates)} gates",
+        message=f"{configuration.path}: {_counted(len(configuration.plan.steps), 'step')}, "
+        f"{_counted(len(configuration.plan.gates), 'gate')}",
     )
     yield from target.diagnose()
     selectors = tuple(one for gate in configuration.plan.gates for one in _selectors(gate))
@@ -35,6 +36,10 @@ def findings_of(configuration: Configuration, target: Target, source: Source) ->
             yield _query(gate, source, configuration.plan.interval)
         elif isinstance(gate, LatencyGate):
             yield from bucket_findings(gate, source, until=now())
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def refuse_unfit(configuration: Configuration, target: Target, source: Source) -> None:
