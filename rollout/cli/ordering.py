@@ -173,6 +173,7 @@ class _Answer:
             judgement=state.judgement,
             weight=None,
             links=self._job.links,
+            approvers=self._configuration.github.approvers,
             language=self._configuration.language,
         )
 

@@ -231,6 +231,7 @@ class Drive:
             weight=observation.weight if observation is not None else None,
             links=self._job.links,
             shipped=self._shipped_by(state),
+            approvers=configuration.github.approvers,
             language=configuration.language,
         )
 

@@ -139,7 +139,7 @@ def _entering(state: State, seen: Observation, now: datetime) -> Decision:
 def _danger(state: State, seen: Observation, now: datetime) -> Decision | None:
     """What takes the canary back at once, whatever the clock says."""
     if state.abort:
-        return _back(Cause.ORDERED, f"ordered by {state.abort}", _noted(state, seen, now))
+        return _back(Cause.ORDERED, f"ordered by {state.abort}", _noted(state, seen, now, always=True))
     if state.judgement is not None and state.judgement.verdict is Verdict.UNHEALTHY:
         return _back(Cause.UNHEALTHY, state.judgement.reason)
     found = _instances(state, seen, now)

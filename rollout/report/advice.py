@@ -63,14 +63,18 @@ def _serving(page: Page) -> Markdown:
 
 
 def approval(page: Page) -> Markdown:
-    """What is to be approved, and how."""
-    return say(
+    """What is to be approved, and how; and by whom, where not everybody who may write may do it."""
+    asked = say(
         page.language,
         "need.approval",
         next=next_weight(page),
         soak=lasting(page.language, page.state.current.soak),
         stable=former(page),
     )
+    if not page.approvers:
+        return asked
+    names = Markdown(", ".join(code(login) for login in page.approvers))
+    return Markdown(f"{asked}<br>{say(page.language, 'need.approvers', names=names)}")
 
 
 def paused(page: Page) -> Markdown:

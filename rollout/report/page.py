@@ -58,6 +58,8 @@ class Page:
     """The last lines of the canary's log, the oldest first."""
     runs: tuple[str, ...] = ()
     """The addresses of all the workflow runs that drove the rollout, the oldest first."""
+    approvers: tuple[str, ...] = ()
+    """Who may approve, by login; empty where everybody with write access may."""
     language: Language = Language.EN
 
     @property

@@ -25,6 +25,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "title.rolling_back": "🔴 {name} is being rolled back in {environment}: {exposure}",
     "title.rolled_back": "❌ {name} was rolled back in {environment}: {exposure}",
     "started.title": "🚀 {name} goes to {environment}",
+    "need.approvers": "It may be approved by {names}.",
     "approval.title": "✋ {name} in {environment} needs an approval: {weight} → {next}",
     "exposure.none": "no user was on it",
     "exposure.some": "at most {weight} of users were on it, for {span}",

@@ -25,6 +25,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "title.rolling_back": "🔴 {name} 正在从 {environment} 回滚：{exposure}",
     "title.rolled_back": "❌ {name} 已从 {environment} 回滚：{exposure}",
     "started.title": "🚀 {name} 开始发布到 {environment}",
+    "need.approvers": "可由 {names} 批准。",
     "approval.title": "✋ {name} 在 {environment} 需要批准：{weight} → {next}",
     "exposure.none": "没有用户受到影响",
     "exposure.some": "最多 {weight} 的用户使用过它，持续 {span}",

@@ -130,6 +130,7 @@ def test_only_approvers_let_it_move_on_and_everybody_who_writes_may_stop_it(site
     ran = site.push("v2")
     assert ran.outputs["reason"] == "ordered"
     assert site.reactions() == ["eyes", "-1", "eyes", "rocket"]
+    assert any("It may be approved by <code>carol</code>." in body for body in site.bodies(number))
 
 
 def test_a_newer_release_waits_for_the_end_of_the_one_under_way(site: Site) -> None:
