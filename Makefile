@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHON VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench gates races lock upgrade clean system runtime dev
+.PHONY: help demo test lint unit long bench gates races lock upgrade clean system runtime dev
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,7 +21,10 @@ lint: dev ## Check style, types, layers and the hooks' own configuration
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 unit: dev ## Run the tests that start no server
-	$(BIN)/pytest -m "not real" $(ARGS)
+	$(BIN)/pytest -m "not real and not long" $(ARGS)
+
+long: dev ## Run the suites that `make test` leaves out: more variants of the targets
+	$(BIN)/pytest -m long $(ARGS)
 
 bench: dev ## Measure, and write benchmarks/README.md
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -99,7 +99,7 @@ class TestArgoTarget(TargetContract):
     keeps_the_canary: ClassVar[bool] = False
     percents: ClassVar[tuple[float, ...]] = (0, 1, 5, 12, 50, 99, 100, 1, 0)
 
-    @pytest.fixture(params=["weights", "steps"])
+    @pytest.fixture(params=["weights", pytest.param("steps", marks=pytest.mark.long)])
     def harness(
         self,
         request: pytest.FixtureRequest,
@@ -116,6 +116,7 @@ class TestArgoTarget(TargetContract):
 
 
 @pytest.mark.real
+@pytest.mark.long
 class TestArgoTargetBehindNginx(TargetContract):
     """Behind an Ingress of ingress-nginx, in tenths of a percent."""
 

@@ -163,6 +163,22 @@ def haproxy(
 
 
 @pytest.mark.real
+class TestHAProxyExampleBriefly:
+    """What a user would see first, of the suite below."""
+
+    @pytest.fixture
+    def harness(self, haproxy: HAProxyHarness) -> HAProxyHarness:
+        """A HAProxy of its own for each test."""
+        return haproxy
+
+    test_the_weight_that_was_set = TargetContract.test_the_weight_that_was_set_is_the_weight_that_is_read
+    test_promoting = TargetContract.test_promoting_at_any_weight_keeps_everybody_served
+    test_rolling_back = TargetContract.test_rolling_back_at_any_weight_keeps_everybody_served
+    percents = TargetContract.percents
+
+
+@pytest.mark.real
+@pytest.mark.long
 class TestHAProxyExample(TargetContract):
     """The same suite as nginx's."""
 

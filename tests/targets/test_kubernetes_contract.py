@@ -100,7 +100,7 @@ class TestKubernetesTarget(TargetContract):
 
     keeps_the_canary: ClassVar[bool] = False
 
-    @pytest.fixture(params=["gateway", "nginx"])
+    @pytest.fixture(params=["gateway", pytest.param("nginx", marks=pytest.mark.long)])
     def harness(
         self,
         request: pytest.FixtureRequest,
