@@ -27,6 +27,7 @@ from tests.github.server import GitHubServer
 
 LACKING = [one.program for one in parts.missing() if one.program in NEEDED]
 real = pytest.mark.real
+long = pytest.mark.long
 installed = pytest.mark.skipif(bool(LACKING), reason=f"not installed here: {', '.join(LACKING)}")
 
 GOOD = RELEASES["v2"]
@@ -92,6 +93,7 @@ def test_only_addresses_and_times_are_not_the_examples() -> None:
 
 
 @real
+@long
 @installed
 def test_the_first_tag_becomes_the_stable_release(town: Town) -> None:
     town.site.github.tag("v1")
@@ -101,6 +103,7 @@ def test_the_first_tag_becomes_the_stable_release(town: Town) -> None:
 
 
 @real
+@long
 @installed
 def test_a_good_release_is_promoted_once_an_approver_has_said_so(town: Town) -> None:
     site, number = town.site, town.site.release("v2")
@@ -121,6 +124,7 @@ def test_a_good_release_is_promoted_once_an_approver_has_said_so(town: Town) -> 
 
 
 @real
+@long
 @installed
 def test_a_bad_release_is_taken_back_and_everybody_hears_why_once(town: Town) -> None:
     number = town.site.release("v3")

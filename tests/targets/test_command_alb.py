@@ -30,7 +30,7 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": "eu-central-1",
 }
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.long]
 
 
 def release(tag: str) -> Release:
