@@ -138,7 +138,7 @@ def _configuration(
         },
         "metrics": {"prometheus": {"url": prometheus}},
         "checks": [
-            {"name": "home page", "http": {"path": "/"}},
+            {"name": "metrics page", "http": {"path": "/metrics"}},  # a page that a faulty release answers as well
             {"name": "health", "http": {"path": "/api/health", "max_latency": "1s"}},
         ],
         "steps": [
