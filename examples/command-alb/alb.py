@@ -295,7 +295,7 @@ class Platform:
         while time.monotonic() < end:
             if self.amazon.slot(name).is_ready:
                 return True
-            time.sleep(self.poll)
+            time.sleep(self.poll)  # AWS tells nobody when a task is ready; it can only be asked
         return False
 
     def _version(self, name: str) -> Json | None:

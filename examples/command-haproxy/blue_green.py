@@ -139,7 +139,7 @@ class Slots:
             state, restarts = self.do("state", slot).split()
             if state not in ("running", "restarting", "created") or int(restarts) > 2:
                 return f"it does not stay up: {state}, {restarts} restarts"
-            time.sleep(0.05)
+            time.sleep(0.05)  # neither the service nor HAProxy tells when it is ready; both can only be asked
         return f"it is not ready after {self.patience:g} s"
 
 

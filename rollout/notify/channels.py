@@ -27,7 +27,7 @@ def deliver(channel: ChannelSettings, message: Message) -> None:
     """Send a message to an address of whatever kind. Raises NotDelivered."""
     if channel.by_mail:
         from rollout.notify.mail import send  # noqa: PLC0415 - who gets no mail loads no smtplib
-        from rollout.notify.mail_route import mail_route  # noqa: PLC0415
+        from rollout.notify.mail_route import mail_route  # noqa: PLC0415 - see above
 
         send(mail_route(channel.url.get_secret_value()), message)
     else:

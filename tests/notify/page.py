@@ -11,28 +11,16 @@ from typing import Final
 from rollout.core.language import Language
 from rollout.notify import document, slack, wecom
 from rollout.notify.mail import text_of
-from rollout.notify.message import Message, Reason
-from tests.notify.letters import AT
+from tests.notify.letters import MESSAGE
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "notify.md"
 _MARKED: Final = re.compile(r"(?<=<!-- example: )(\w+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
-ENGLISH: Final = Message(
-    reason=Reason.ROLLED_BACK,
-    language=Language.EN,
-    at=AT,
-    title="✗ Rolled back: v1.4.0, to v1.3.2 (lobechat, production)",
+ENGLISH: Final = replace(
+    MESSAGE,
     evidence="The canary is unhealthy: http 5xx: the canary fails 5.1 % of 1,204 requests, stable 0.3 % of 22,870; "
     "allowed is at most 2 %; a canary no worse than stable would look this bad at most once in 420 rollouts",
     advice="Users are on the former release. Mend the cause and release a new tag.",
-    rollout="12-v1.4.0",
-    service="lobechat",
-    environment="production",
-    release="v1.4.0",
-    stable="v1.3.2",
-    step=3,
-    steps=7,
-    weight=5,
     gate="http 5xx",
     link="https://github.com/example/lobechat/actions/runs/4711",
 )

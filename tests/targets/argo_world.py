@@ -15,9 +15,9 @@ from rollout.targets.argo.settings import ArgoSettings
 from rollout.targets.argo.target import ArgoTarget
 from rollout.targets.kubernetes.client import Cluster, Login, connect
 from tests.kubernetes.server import ClusterServer
+from tests.targets.kubernetes_world import HOST
 
 NAMESPACE: Final = "shop"
-HOST: Final = "chat.example"
 WHOLE: Final = (0, 1, 5, 10, 12, 25, 40, 50, 99, 100)
 """The plan's weights where traffic is split in hundredths: the Gateway API plugin can do no other."""
 TENTHS: Final = (0, 0.1, 1, 5, 10, 12.3, 25, 40, 50, 99.9, 100)

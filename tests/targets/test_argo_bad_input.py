@@ -14,7 +14,8 @@ from rollout.errors import TargetBusy, TargetFailed
 from rollout.targets.argo.memory import NOTE
 from rollout.targets.base import Health
 from tests.kubernetes.server import ClusterServer
-from tests.targets.argo_world import HOST, NAMESPACE, Json, World, make
+from tests.targets.argo_world import NAMESPACE, Json, World, make
+from tests.targets.kubernetes_world import HOST
 
 IMAGE = "registry.example/chat"
 

@@ -17,7 +17,8 @@ from rollout.targets.base import Health
 from rollout.targets.kubernetes.client import ROLLOUT
 from rollout.targets.kubernetes.refusals import Invalid
 from tests.kubernetes.server import ClusterServer
-from tests.targets.argo_world import HOST, NAMESPACE, Json, World, make
+from tests.targets.argo_world import NAMESPACE, Json, World, make
+from tests.targets.kubernetes_world import HOST
 
 IMAGE = "registry.example/chat"
 

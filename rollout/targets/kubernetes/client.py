@@ -259,7 +259,7 @@ def connect(login: Login, *, env: Mapping[str, str]) -> Cluster:
     """
     try:
         from kubernetes import client, config  # noqa: PLC0415  (half a second, and only for these targets)
-        from kubernetes.config.incluster_config import (  # noqa: PLC0415
+        from kubernetes.config.incluster_config import (  # noqa: PLC0415 - half a second, and only for these targets
             SERVICE_CERT_FILENAME,
             SERVICE_TOKEN_FILENAME,
             InClusterConfigLoader,
